@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Header that bindgen reads for the net_bindings crate. What of it reaches Rust
+ * is decided by the allow-lists in bindgen_parameters beside this file.
+ */
+
+#include <linux/ethtool.h>
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/kobject.h>
+#include <linux/moduleparam.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <linux/skbuff.h>
+#include <linux/sysfs.h>
+#include <net/dropreason-core.h>
+#include <net/net_namespace.h>
+
+#include "../helpers/helpers.c"
+
+/* Constants that bindgen cannot read because casts are in them. */
+#define RNET_FEATURE(name) \
+	static const netdev_features_t RNET_CONST_HELPER_##name = name
+
+RNET_FEATURE(NETIF_F_SG);
+RNET_FEATURE(NETIF_F_FRAGLIST);
+RNET_FEATURE(NETIF_F_HW_CSUM);
+RNET_FEATURE(NETIF_F_RXCSUM);
+RNET_FEATURE(NETIF_F_SCTP_CRC);
+RNET_FEATURE(NETIF_F_HIGHDMA);
+RNET_FEATURE(NETIF_F_VLAN_CHALLENGED);
+RNET_FEATURE(NETIF_F_LOOPBACK);
+RNET_FEATURE(NETIF_F_GSO_SOFTWARE);
+RNET_FEATURE(NETIF_F_TSO);
+RNET_FEATURE(NETIF_F_TSO6);
+
+static const unsigned long RNET_CONST_HELPER_PAGE_SIZE = PAGE_SIZE;

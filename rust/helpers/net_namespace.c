@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/capability.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+
+__rnet_helper void *rnet_helper_net_generic(const struct net *net, unsigned int id)
+{
+	return net_generic(net, id);
+}
+
+__rnet_helper bool rnet_helper_net_eq(const struct net *a, const struct net *b)
+{
+	return net_eq(a, b);
+}
+
+__rnet_helper struct net *rnet_helper_init_net(void)
+{
+	return &init_net;
+}
+
+__rnet_helper unsigned int rnet_helper_net_inum(const struct net *net)
+{
+	return net->ns.inum;
+}
+
+__rnet_helper bool rnet_helper_net_capable(const struct net *net, int cap)
+{
+	return ns_capable(net->user_ns, cap);
+}
+
+__rnet_helper struct net_device *rnet_helper_net_loopback_dev(const struct net *net)
+{
+	return net->loopback_dev;
+}
+
+__rnet_helper void rnet_helper_net_set_loopback_dev(struct net *net,
+						    struct net_device *dev)
+{
+	net->loopback_dev = dev;
+}

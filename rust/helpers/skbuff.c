@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/etherdevice.h>
+#include <linux/skbuff.h>
+#include <net/dst.h>
+
+__rnet_helper void rnet_helper_skb_tx_timestamp(struct sk_buff *skb)
+{
+	skb_tx_timestamp(skb);
+}
+
+__rnet_helper void rnet_helper_skb_clear_tstamp(struct sk_buff *skb)
+{
+	skb_clear_tstamp(skb);
+}
+
+__rnet_helper void rnet_helper_skb_orphan(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+}
+
+__rnet_helper void rnet_helper_skb_dst_force(struct sk_buff *skb)
+{
+	skb_dst_force(skb);
+}
+
+__rnet_helper void rnet_helper_skb_set_protocol(struct sk_buff *skb, __be16 protocol)
+{
+	skb->protocol = protocol;
+}
+
+__rnet_helper __be16 rnet_helper_skb_protocol(const struct sk_buff *skb)
+{
+	return skb->protocol;
+}
+
+__rnet_helper unsigned int rnet_helper_skb_len(const struct sk_buff *skb)
+{
+	return skb->len;
+}
+
+__rnet_helper unsigned int rnet_helper_skb_headlen(const struct sk_buff *skb)
+{
+	return skb_headlen(skb);
+}
+
+__rnet_helper void rnet_helper_skb_record_rx_queue(struct sk_buff *skb, u16 queue)
+{
+	skb_record_rx_queue(skb, queue);
+}
+
+__rnet_helper u16 rnet_helper_skb_get_queue_mapping(const struct sk_buff *skb)
+{
+	return skb_get_queue_mapping(skb);
+}
+
+__rnet_helper void rnet_helper_dev_consume_skb_any(struct sk_buff *skb)
+{
+	dev_consume_skb_any(skb);
+}

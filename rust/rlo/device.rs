@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The packet path, and how a namespace gets it.
+
+use kernel::sync::Arc;
+use rnet::{
+    ethtool::{
+        Ethtool,
+        EthtoolTable, //
+    },
+    netdev::{
+        PcpuStats,
+        TxHook, //
+    },
+    netns::{
+        replace_loopback,
+        Kind,
+        NetInit,
+        Pernet,
+        Replaced,
+        Slot, //
+    },
+    prelude::*,
+    rtnl, //
+};
+
+use crate::{
+    files,
+    state::State, //
+};
+
+/// The kernel's `lo` has the same: 64 KiB of payload and nothing on top, since nothing is sent.
+const MTU: u32 = 65536;
+
+/// The largest TCP packet that may be asked for. C macro: `GSO_MAX_SIZE`.
+const TSO_MAX_SIZE: u32 = 8 * 65535;
+
+/// What a packet in memory needs no hardware for. `lo` has the same.
+const FEATURES: Features = Features::SG
+    .with(Features::FRAGLIST)
+    .with(Features::GSO_SOFTWARE)
+    .with(Features::HW_CSUM)
+    .with(Features::RXCSUM)
+    .with(Features::SCTP_CRC)
+    .with(Features::HIGHDMA)
+    .with(Features::VLAN_CHALLENGED)
+    .with(Features::LOOPBACK);
+
+/// Sends a packet back to this host and counts it, in the order of the kernel's own.
+#[inline]
+fn loop_back<'call>(
+    state: Option<&State>,
+    mut skb: TxSkb<'call>,
+    cx: &XmitCx<'_>,
+) -> Xmit<'call, NoQueue> {
+    skb.tx_timestamp();
+    let looped = skb.loop_back(cx);
+    if looped.accepted {
+        cx.lstats_add(looped.len);
+    }
+    if let Some(state) = state {
+        state.count(looped.len, looped.accepted);
+    }
+    Xmit::Taken(looped.disposed)
+}
+
+/// A loopback device of rlo.
+pub(crate) struct Loopback {
+    state: Arc<State>,
+}
+
+#[vtable]
+impl Driver for Loopback {
+    type Queueing = NoQueue;
+    const LLTX: bool = true;
+    const PCPU_STATS: PcpuStats = PcpuStats::Lstats;
+    const ETHTOOL: Option<EthtoolTable<Self>> = Some(EthtoolTable::new());
+
+    #[inline]
+    fn start_xmit<'call>(&self, skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
+        loop_back(Some(&self.state), skb, cx)
+    }
+
+    fn stats64(&self, dev: &Device, stats: &mut LinkStats) {
+        let (packets, bytes) = dev.lstats();
+        stats
+            .rx_packets(packets)
+            .tx_packets(packets)
+            .rx_bytes(bytes)
+            .tx_bytes(bytes);
+    }
+}
+
+#[vtable]
+impl Ethtool for Loopback {
+    fn link(&self, _dev: &Device, _rtnl: &Rtnl) -> bool {
+        true
+    }
+}
+
+/// The transmit path of the kernel's `lo` while it is taken over.
+pub(crate) struct Takeover;
+
+impl TxHook for Takeover {
+    #[inline]
+    fn start_xmit<'call>(skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
+        // Nothing is found in a namespace that is ending: its last packets are not counted.
+        loop_back(State::slot().get(cx.dev().net(), cx), skb, cx)
+    }
+}
+
+/// Gives each namespace its device or its switch, once the kernel's `lo` is there.
+pub(crate) struct Attach;
+
+static SLOT: Slot<Attach> = Slot::new();
+
+impl Pernet for Attach {
+    const KIND: Kind = Kind::Device;
+
+    fn slot() -> &'static Slot<Self> {
+        &SLOT
+    }
+
+    fn init(net: &Net, cx: &NetInit<'_>) -> Result<Arc<Self>> {
+        let state = State::slot().get_arc(net).ok_or(ENODEV)?;
+
+        if cx.is_new() && crate::replace.get() {
+            let device = Builder::<Loopback>::loopback(c"lo")?
+                .mtu(MTU)
+                .features(FEATURES)
+                .hw_features(Features::GSO_SOFTWARE)
+                .tso_max_size(TSO_MAX_SIZE);
+            let data = Loopback {
+                state: state.clone(),
+            };
+            match replace_loopback(cx, device, data)? {
+                Replaced::Yes(dev) => {
+                    state.set_replaced();
+                    state.keep(files::device_dirs(cx.ctx(), dev, &state)?);
+                    return Ok(Arc::new(Attach, GFP_KERNEL)?);
+                }
+                Replaced::No(err) => rnet::net_warn_ratelimited!(
+                    "namespace {} keeps the kernel's lo: error {}\n",
+                    net.inum(),
+                    err.to_errno()
+                ),
+            }
+        }
+
+        let rtnl = rtnl::lock();
+        if let Some(dev) = net.loopback(&rtnl) {
+            state.keep(files::device_dirs(cx.ctx(), dev, &state)?);
+        }
+        Ok(Arc::new(Attach, GFP_KERNEL)?)
+    }
+}

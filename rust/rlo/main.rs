@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A loopback device that really is the loopback device of a network namespace.
+//!
+//! In two ways: a namespace created while the parameter `replace` is on gets a device of this
+//! driver as its `lo` (*replacement*); in any other, `/sys/class/net/lo/rlo/active` makes the
+//! transmit path of the `lo` that is there go through this driver and back (*takeover*). Both
+//! deliver every packet with `netif_rx()` into the backlog of the CPU, as the kernel's own does.
+
+mod device;
+mod files;
+mod state;
+
+use rnet::{
+    netns::PernetHandle,
+    prelude::*,
+    sysfs::Dir, //
+};
+
+rnet::module! {
+    type: Rlo,
+    name: "rlo",
+    authors: ["The rnet developers"],
+    description: "Loopback device in Rust",
+    license: "GPL",
+}
+
+rnet::module_param! {
+    /// Whether namespaces that are created from now on get a device of this driver.
+    static replace: bool = true, mode: 0o644,
+        "new network namespaces get rlo's device as lo (default Y)";
+}
+
+/// The registrations, dropped in this order.
+struct Rlo {
+    _dir: Dir,
+    _devices: PernetHandle<device::Attach>,
+    _states: PernetHandle<state::State>,
+}
+
+impl rnet::module::Module for Rlo {
+    fn init(init: &InitCtx) -> Result<Self> {
+        let states = PernetHandle::new(init)?;
+        let devices = PernetHandle::new(init)?;
+        Ok(Rlo {
+            _dir: files::module_dir(init.ctx())?,
+            _devices: devices,
+            _states: states,
+        })
+    }
+}

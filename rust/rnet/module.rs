@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The life of a module that uses the layer.
+//!
+//! [`module!`](crate::module) takes what the kernel's own `module!` takes and wraps the type in the
+//! layer's adapter. The adapter hands [`Module::init`] an [`InitCtx`], without which nothing can be
+//! registered, and at exit ends every registration that is left before the module's text goes away.
+
+use kernel::prelude::*;
+use net_bindings as nb;
+
+use crate::registry;
+
+/// A module on the layer. Used through [`module!`](crate::module).
+///
+/// At exit the value is dropped first, then everything still registered is unregistered, newest
+/// first, then the layer waits for RCU readers and callbacks (`synchronize_net()`,
+/// `rcu_barrier()`).
+pub trait Module: Sized + Send + Sync + 'static {
+    /// Called at load. Process context, may sleep. When it fails, what it has registered so far is
+    /// unregistered and the error is what `insmod` reports.
+    fn init(init: &InitCtx) -> Result<Self>;
+}
+
+/// Proof that the running module was loaded through the layer's adapter, so that what is registered
+/// will be swept at exit. Every function that registers something takes one.
+#[derive(Clone, Copy)]
+pub struct ModuleCtx(());
+
+impl ModuleCtx {
+    /// For callbacks of the layer, which end with the sweep at module exit.
+    pub(crate) const fn assume() -> Self {
+        Self(())
+    }
+}
+
+/// Proof that the module's init function is running: process context, no locks. What may be
+/// registered only there ([`netns`](crate::netns) callbacks and
+/// [`netdev::Notifier`](crate::netdev::Notifier)s, which both take `pernet_ops_rwsem`) asks for it.
+pub struct InitCtx(());
+
+impl InitCtx {
+    /// What other registrations ask for.
+    pub fn ctx(&self) -> ModuleCtx {
+        ModuleCtx(())
+    }
+}
+
+/// What the kernel sees as the module. Made by [`module!`](crate::module) only.
+#[doc(hidden)]
+pub struct Adapter<T: Module> {
+    inner: Option<T>,
+}
+
+impl<T: Module> Adapter<T> {
+    /// Loads the module.
+    ///
+    /// # Safety
+    ///
+    /// Called by the code that [`module!`](crate::module) generates, once, at module init.
+    pub unsafe fn load() -> Result<Self> {
+        // SAFETY: Once per load, before anything else of the layer, by this function's contract.
+        unsafe { registry::init() };
+        match T::init(&InitCtx(())) {
+            Ok(inner) => Ok(Self { inner: Some(inner) }),
+            Err(err) => {
+                quiesce();
+                Err(err)
+            }
+        }
+    }
+}
+
+impl<T: Module> Drop for Adapter<T> {
+    fn drop(&mut self) {
+        self.inner = None;
+        quiesce();
+    }
+}
+
+/// Ends all callbacks into the module's text.
+fn quiesce() {
+    registry::sweep();
+    // SAFETY: Process context without locks (module init or exit). Transmit callbacks run in
+    // RCU-bh read-side sections that `synchronize_net()` waits for; `rcu_barrier()` waits for
+    // callbacks that were queued with `call_rcu()`.
+    unsafe {
+        nb::synchronize_net();
+        nb::rcu_barrier();
+    }
+}
+
+/// Declares a module on the layer: the kernel's `module!`, for a type that implements
+/// [`Module`](crate::module::Module). To be used once, at the crate root.
+///
+/// # Examples
+///
+/// ```ignore
+/// use rnet::prelude::*;
+///
+/// struct Quiet;
+///
+/// impl rnet::module::Module for Quiet {
+///     fn init(_init: &InitCtx) -> Result<Self> {
+///         Ok(Quiet)
+///     }
+/// }
+///
+/// rnet::module! {
+///     type: Quiet,
+///     name: "quiet",
+///     authors: ["You"],
+///     description: "A module that does nothing",
+///     license: "GPL",
+/// }
+/// ```
+#[macro_export]
+macro_rules! module {
+    (type: $type:ty, $($rest:tt)*) => {
+        #[doc(hidden)]
+        pub struct RnetModule($crate::module::Adapter<$type>);
+
+        impl $crate::kernel::Module for RnetModule {
+            fn init(_module: &'static $crate::kernel::ThisModule) -> $crate::kernel::error::Result<Self> {
+                // SAFETY: The kernel calls a module's init function once per load, before any
+                // other function of the module.
+                let adapter = unsafe { $crate::module::Adapter::<$type>::load()? };
+                Ok(Self(adapter))
+            }
+        }
+
+        $crate::kernel::prelude::module! {
+            type: RnetModule,
+            $($rest)*
+        }
+    };
+}

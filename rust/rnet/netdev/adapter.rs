@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The C side of a driver: the table of callbacks and the functions in it.
+//!
+//! Every function here runs in the context that the core's documentation of `net_device_ops` gives
+//! for it; the SAFETY comments name the lock.
+
+use core::{
+    marker::PhantomData,
+    ptr::{
+        null_mut,
+        NonNull, //
+    },
+};
+
+use kernel::{
+    error::from_result,
+    ffi::{
+        c_int,
+        c_void, //
+    },
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Acquire,
+        Relaxed,
+        Release, //
+    },
+};
+use net_bindings as nb;
+use pin_init::zeroed;
+
+use super::{
+    Device,
+    Driver,
+    Features, //
+};
+use crate::{
+    rtnl::Rtnl,
+    skb::{
+        TxSkb,
+        XmitCx, //
+    },
+    stats::LinkStats,
+    sysfs::GroupMemory, //
+};
+
+/// The private area of a device of this layer: a pointer to the driver's data, null before it is
+/// set and after it was dropped, and one to the memory of the device's attribute group, if any.
+#[repr(C)]
+pub(super) struct Priv {
+    data: Atomic<*mut c_void>,
+    group: Atomic<*mut GroupMemory>,
+}
+
+impl Priv {
+    /// # Safety
+    ///
+    /// `dev` must be valid during `'a` and have been allocated by [`Builder`](super::Builder).
+    #[inline]
+    unsafe fn of<'a>(dev: *mut nb::net_device) -> &'a Self {
+        // SAFETY: By the requirement, the private area is a `Priv`. It was zeroed at allocation,
+        // which is a valid value.
+        unsafe { &*nb::netdev_priv(dev).cast::<Priv>() }
+    }
+
+    /// Ties an attribute group's memory to the device.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be an unregistered device allocated by [`Builder`](super::Builder), without a
+    /// group.
+    pub(super) unsafe fn set_group(dev: *mut nb::net_device, group: KBox<GroupMemory>) {
+        // SAFETY: By the requirement.
+        unsafe { Priv::of(dev) }
+            .group
+            .store(KBox::into_raw(group), Relaxed);
+    }
+}
+
+/// The callbacks for a driver `T`.
+pub(super) struct Adapter<T: Driver>(PhantomData<T>);
+
+impl<T: Driver> Adapter<T> {
+    /// The table that a device of `T` points to.
+    pub(super) const OPS: &'static nb::net_device_ops = &nb::net_device_ops {
+        ndo_init: Some(Self::init),
+        ndo_start_xmit: Some(Self::start_xmit),
+        // The queues are opened and closed by the layer only where the driver would notice.
+        ndo_open: if T::HAS_OPEN || T::HAS_STOP {
+            Some(Self::open)
+        } else {
+            None
+        },
+        ndo_stop: if T::HAS_OPEN || T::HAS_STOP {
+            Some(Self::stop)
+        } else {
+            None
+        },
+        ndo_get_stats64: if T::HAS_STATS64 {
+            Some(Self::get_stats64)
+        } else {
+            None
+        },
+        ndo_change_mtu: if T::HAS_CHANGE_MTU {
+            Some(Self::change_mtu)
+        } else {
+            None
+        },
+        ndo_fix_features: if T::HAS_FIX_FEATURES {
+            Some(Self::fix_features)
+        } else {
+            None
+        },
+        ndo_set_features: if T::HAS_SET_FEATURES {
+            Some(Self::set_features)
+        } else {
+            None
+        },
+        ndo_set_rx_mode: if T::HAS_SET_RX_MODE {
+            Some(Self::set_rx_mode)
+        } else {
+            None
+        },
+        ndo_set_mac_address: if T::LIVE_ADDR_CHANGE {
+            Some(nb::eth_mac_addr)
+        } else {
+            None
+        },
+        ..zeroed()
+    };
+
+    /// The driver's data.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be a device of `T` that was given its data and whose destructor has not run, and
+    /// stay so during `'a`.
+    #[inline]
+    pub(super) unsafe fn data<'a>(dev: *mut nb::net_device) -> &'a T {
+        // SAFETY: By the requirement; the pointer came from `set_data()` of the same type.
+        unsafe { &*Priv::of(dev).data.load(Relaxed).cast::<T>() }
+    }
+
+    /// Hands the device its data.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be an unregistered device allocated for `T` that has no data.
+    pub(super) unsafe fn set_data(dev: *mut nb::net_device, data: Pin<KBox<T>>) {
+        // SAFETY: The pinned value is not moved; `drop_data()` makes the same box of it again.
+        let ptr = KBox::into_raw(unsafe { Pin::into_inner_unchecked(data) });
+        // SAFETY: By the requirement.
+        unsafe { Priv::of(dev) }.data.store(ptr.cast(), Release);
+    }
+
+    /// Drops the device's data and the memory of its attribute group, if it has any.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be a device allocated for `T` on which no callback runs or will run.
+    pub(super) unsafe fn drop_data(dev: *mut nb::net_device) {
+        // SAFETY: By the requirement nobody else touches the private area now.
+        let priv_ = unsafe { Priv::of(dev) };
+        let ptr = priv_.data.load(Acquire);
+        priv_.data.store(null_mut(), Relaxed);
+        if !ptr.is_null() {
+            // SAFETY: Made by `KBox::into_raw` in `set_data()`, dropped once, since the pointer is
+            // null from now on.
+            drop(unsafe { Pin::new_unchecked(KBox::<T>::from_raw(ptr.cast())) });
+        }
+        let group = priv_.group.load(Relaxed);
+        priv_.group.store(null_mut(), Relaxed);
+        if !group.is_null() {
+            // SAFETY: Made by `KBox::into_raw` in `set_group()`, dropped once. The device has
+            // removed its files, or never had them, since no callback can run any more.
+            drop(unsafe { KBox::from_raw(group) });
+        }
+    }
+
+    /// `priv_destructor`: the last thing that happens to a device before it is freed.
+    pub(super) unsafe extern "C" fn destructor(dev: *mut nb::net_device) {
+        // SAFETY: Called by `netdev_run_todo()` after the last reference is gone, without RTNL, or
+        // by `register_netdevice()` on failure under RTNL; no callback can follow either way.
+        unsafe { Self::drop_data(dev) };
+    }
+
+    unsafe extern "C" fn init(dev: *mut nb::net_device) -> c_int {
+        // SAFETY: Called under RTNL by `register_netdevice()`, with a device of `T`.
+        unsafe { nb::netdev_lockdep_set_classes(dev) };
+        0
+    }
+
+    unsafe extern "C" fn start_xmit(
+        skb: *mut nb::sk_buff,
+        dev: *mut nb::net_device,
+    ) -> nb::netdev_tx_t {
+        // SAFETY: Called with softirqs off inside an RCU-bh read-side section on a registered
+        // device; unregistration waits for such sections (`synchronize_net()`) before the data is
+        // dropped.
+        let (device, data) = unsafe { (Device::from_raw(dev), Self::data(dev)) };
+        // SAFETY: This is the callback, and the context does not outlive it.
+        let cx = unsafe { XmitCx::new(device) };
+        // SAFETY: The core hands over the packet, which is never null. It is not shared, because
+        // the builder clears IFF_TX_SKB_SHARING. The lifetime is free in `T::start_xmit`.
+        let skb = unsafe { TxSkb::from_raw(NonNull::new_unchecked(skb)) };
+        data.start_xmit(skb, &cx).into_raw()
+    }
+
+    unsafe extern "C" fn open(dev: *mut nb::net_device) -> c_int {
+        // SAFETY: Called under RTNL on a registered device of `T`.
+        let (device, data, rtnl) =
+            unsafe { (Device::from_raw(dev), Self::data(dev), Rtnl::assume()) };
+        from_result(|| {
+            if T::HAS_OPEN {
+                data.open(device, &rtnl)?;
+            }
+            // SAFETY: Under RTNL, before the core lets packets in.
+            unsafe { nb::netif_tx_start_all_queues(dev) };
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn stop(dev: *mut nb::net_device) -> c_int {
+        // SAFETY: Called under RTNL on a registered device of `T`.
+        let (device, data, rtnl) =
+            unsafe { (Device::from_raw(dev), Self::data(dev), Rtnl::assume()) };
+        // Without a queue discipline the core does not wait for transmit callbacks, and pktgen
+        // goes around queue disciplines. Everybody checks for stopped queues inside a section that
+        // `synchronize_net()` waits for.
+        // SAFETY: Under RTNL; may sleep.
+        unsafe {
+            nb::netif_tx_stop_all_queues(dev);
+            nb::synchronize_net();
+        }
+        if T::HAS_STOP {
+            data.stop(device, &rtnl);
+        }
+        0
+    }
+
+    unsafe extern "C" fn get_stats64(
+        dev: *mut nb::net_device,
+        stats: *mut nb::rtnl_link_stats64,
+    ) {
+        // SAFETY: Called under RCU or RTNL between registration and the end of unregistration, so
+        // device and data are there; `stats` is the caller's own.
+        let (device, data, stats) = unsafe {
+            (
+                Device::from_raw(dev),
+                Self::data(dev),
+                LinkStats::from_raw(stats),
+            )
+        };
+        data.stats64(device, stats);
+    }
+
+    unsafe extern "C" fn change_mtu(dev: *mut nb::net_device, mtu: c_int) -> c_int {
+        // SAFETY: Called under RTNL on a registered device of `T`.
+        let (device, data, rtnl) =
+            unsafe { (Device::from_raw(dev), Self::data(dev), Rtnl::assume()) };
+        from_result(|| {
+            let mtu = u32::try_from(mtu).map_err(|_| EINVAL)?;
+            data.change_mtu(device, mtu, &rtnl)?;
+            // SAFETY: Under RTNL, which writers of the MTU hold; readers read it once.
+            unsafe { nb::netdev_write_mtu(dev, mtu) };
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn fix_features(dev: *mut nb::net_device, features: u64) -> u64 {
+        // SAFETY: Called under RTNL on a device of `T` that has its data.
+        let (device, data, rtnl) =
+            unsafe { (Device::from_raw(dev), Self::data(dev), Rtnl::assume()) };
+        data.fix_features(device, Features::from_raw(features), &rtnl)
+            .as_raw()
+    }
+
+    unsafe extern "C" fn set_features(dev: *mut nb::net_device, features: u64) -> c_int {
+        // SAFETY: Called under RTNL on a device of `T` that has its data.
+        let (device, data, rtnl) =
+            unsafe { (Device::from_raw(dev), Self::data(dev), Rtnl::assume()) };
+        from_result(|| {
+            data.set_features(device, Features::from_raw(features), &rtnl)?;
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn set_rx_mode(dev: *mut nb::net_device) {
+        // SAFETY: Called with the device's address lock held on a registered device of `T`.
+        let (device, data) = unsafe { (Device::from_raw(dev), Self::data(dev)) };
+        data.set_rx_mode(device);
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a driver implements.
+
+use kernel::{
+    error::VTABLE_DEFAULT_ERROR,
+    prelude::*, //
+};
+use net_bindings as nb;
+
+use super::{
+    Device,
+    Features, //
+};
+use crate::{
+    ethtool::EthtoolTable,
+    rtnl::Rtnl,
+    skb::{
+        Queueing,
+        TxSkb,
+        Xmit,
+        XmitCx, //
+    },
+    stats::LinkStats, //
+};
+
+/// Which per-CPU statistics the core keeps for the device. C type: `enum netdev_stat_type`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PcpuStats {
+    /// None: the driver counts itself and implements [`Driver::stats64`].
+    None,
+    /// Packets and bytes in one direction (`lstats`), added with
+    /// [`XmitCx::lstats_add`](crate::skb::XmitCx::lstats_add).
+    Lstats,
+}
+
+impl PcpuStats {
+    pub(crate) fn as_raw(self) -> nb::netdev_stat_type {
+        match self {
+            PcpuStats::None => nb::netdev_stat_type_NETDEV_PCPU_STAT_NONE,
+            PcpuStats::Lstats => nb::netdev_stat_type_NETDEV_PCPU_STAT_LSTATS,
+        }
+    }
+}
+
+/// A driver of a network device: the data of one device and what the core calls.
+///
+/// Methods that are not implemented leave their entry in the C table empty, so the core does what
+/// it does for any driver without them. C type: `struct net_device_ops`.
+///
+/// # Examples
+///
+/// ```ignore
+/// use rnet::prelude::*;
+///
+/// struct Hole;
+///
+/// #[vtable]
+/// impl Driver for Hole {
+///     type Queueing = NoQueue;
+///     const LLTX: bool = true;
+///
+///     fn start_xmit<'call>(
+///         &self,
+///         skb: TxSkb<'call>,
+///         _cx: &XmitCx<'_>,
+///     ) -> Xmit<'call, NoQueue> {
+///         Xmit::Taken(skb.consume())
+///     }
+/// }
+/// ```
+#[vtable]
+pub trait Driver: Sized + Send + Sync + 'static {
+    /// Whether the device has a queue discipline: [`Qdisc`](crate::skb::Qdisc) or
+    /// [`NoQueue`](crate::skb::NoQueue).
+    type Queueing: Queueing;
+
+    /// Transmit without the core's transmit lock: any number of CPUs at once. C member:
+    /// `dev->lltx`.
+    const LLTX: bool = false;
+
+    /// What the core counts per CPU.
+    const PCPU_STATS: PcpuStats = PcpuStats::None;
+
+    /// Whether the MAC address can be changed, also while the device is up. C function:
+    /// `eth_mac_addr()`, with `IFF_LIVE_ADDR_CHANGE`.
+    const LIVE_ADDR_CHANGE: bool = true;
+
+    /// What ethtool can ask. See [`ethtool`](crate::ethtool).
+    const ETHTOOL: Option<EthtoolTable<Self>> = None;
+
+    /// Sends a packet. Softirqs off, RCU read side; must not sleep. With
+    /// [`LLTX`](Self::LLTX) on any number of CPUs at once, and netpoll may call it with interrupts
+    /// off. Without a queue discipline it may still be called on other CPUs while
+    /// the device is being closed, but never once [`stop`](Self::stop) runs. C callback:
+    /// `ndo_start_xmit`.
+    fn start_xmit<'call>(
+        &self,
+        skb: TxSkb<'call>,
+        cx: &XmitCx<'_>,
+    ) -> Xmit<'call, Self::Queueing>;
+
+    /// The device goes up. RTNL; may sleep. Transmit queues are started after it succeeded. C
+    /// callback: `ndo_open`.
+    fn open(&self, _dev: &Device, _rtnl: &Rtnl) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The device goes down. RTNL; may sleep. No transmit callback runs any more: the layer has
+    /// stopped the queues and waited (`synchronize_net()`). C callback: `ndo_stop`.
+    fn stop(&self, _dev: &Device, _rtnl: &Rtnl) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Fills in the standard counters. Any context, must not sleep, from registration until after
+    /// unregistration. C callback: `ndo_get_stats64`.
+    fn stats64(&self, _dev: &Device, _stats: &mut LinkStats) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The MTU is to become `mtu` bytes, already checked against the device's range. RTNL; may
+    /// sleep. The layer sets it after success. C callback: `ndo_change_mtu`.
+    fn change_mtu(&self, _dev: &Device, _mtu: u32, _rtnl: &Rtnl) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Removes offloads from `wanted` that cannot be had together. RTNL. C callback:
+    /// `ndo_fix_features`.
+    fn fix_features(&self, _dev: &Device, _wanted: Features, _rtnl: &Rtnl) -> Features {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Switches the hardware to `features`. RTNL; may sleep. C callback: `ndo_set_features`.
+    fn set_features(&self, _dev: &Device, _features: Features, _rtnl: &Rtnl) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The receive filter (addresses, promiscuity) has changed. The address lock is held, softirqs
+    /// off; must not sleep. C callback: `ndo_set_rx_mode`.
+    fn set_rx_mode(&self, _dev: &Device) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a device can do for the stack.
+
+use core::ops::{
+    BitAnd,
+    BitOr,
+    Not, //
+};
+
+use net_bindings as nb;
+
+/// A set of offloads and properties: what `ethtool -k` shows. C type: `netdev_features_t`,
+/// [`include/linux/netdev_features.h`](srctree/include/linux/netdev_features.h).
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Features(u64);
+
+macro_rules! features {
+    ($($(#[$meta:meta])* $name:ident = $raw:ident),+ $(,)?) => {
+        impl Features {
+            $(
+                $(#[$meta])*
+                pub const $name: Self = Self(nb::$raw);
+            )+
+        }
+    };
+}
+
+features! {
+    /// Scatter/gather: packets in several pieces.
+    SG = NETIF_F_SG,
+    /// Packets whose pieces are packets (`frag_list`).
+    FRAGLIST = NETIF_F_FRAGLIST,
+    /// Checksums of any protocol on transmit.
+    HW_CSUM = NETIF_F_HW_CSUM,
+    /// Checksums verified on receive.
+    RXCSUM = NETIF_F_RXCSUM,
+    /// SCTP's CRC32c on transmit.
+    SCTP_CRC = NETIF_F_SCTP_CRC,
+    /// Memory above 4 GiB.
+    HIGHDMA = NETIF_F_HIGHDMA,
+    /// VLAN devices cannot be stacked on this one.
+    VLAN_CHALLENGED = NETIF_F_VLAN_CHALLENGED,
+    /// Packets are sent back to the host.
+    LOOPBACK = NETIF_F_LOOPBACK,
+    /// Every segmentation that the stack can also do in software.
+    GSO_SOFTWARE = NETIF_F_GSO_SOFTWARE,
+    /// TCP segmentation over IPv4.
+    TSO = NETIF_F_TSO,
+    /// TCP segmentation over IPv6.
+    TSO6 = NETIF_F_TSO6,
+}
+
+impl Features {
+    /// None.
+    pub const EMPTY: Self = Self(0);
+
+    /// Whether all of `other` are in this set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets together, in constants.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) const fn as_raw(self) -> u64 {
+        self.0
+    }
+}
+
+impl BitOr for Features {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        self.with(other)
+    }
+}
+
+impl BitAnd for Features {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl Not for Features {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        Self(!self.0)
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking over the transmit callback of a device that somebody else has registered.
+//!
+//! The device keeps its identity (index, addresses, routes, statistics): only its table of
+//! callbacks is exchanged for a copy with another `ndo_start_xmit`, under traffic, and back. The
+//! stack reads the pointer to the table once per packet inside an RCU-bh read-side section, so the
+//! copy is freed after a grace period. `net/mac80211/iface.c` exchanges tables of a live device the
+//! same way.
+
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Full, //
+        },
+        Arc, //
+    },
+};
+use net_bindings as nb;
+
+use super::{
+    Device,
+    Hold, //
+};
+use crate::{
+    module::ModuleCtx,
+    registry::{
+        Handle,
+        Registered, //
+    },
+    rtnl::{
+        self,
+        Rtnl, //
+    },
+    skb::{
+        NoQueue,
+        TxSkb,
+        Xmit,
+        XmitCx, //
+    },
+};
+
+/// A transmit callback for a device that belongs to somebody else.
+///
+/// It has no `self`: what it needs it finds through the device's namespace
+/// ([`Pernet`](crate::netns::Pernet)), because the table of callbacks may already have been put
+/// back while a packet is still on its way.
+pub trait TxHook: 'static {
+    /// Sends a packet in place of the device's own callback. Softirqs off, RCU read side, no
+    /// transmit lock; must not sleep.
+    fn start_xmit<'call>(skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue>;
+}
+
+/// A taken-over transmit callback. Dropping it gives the device its own back: process context,
+/// takes RTNL, so it must not be dropped with RTNL held; use [`restore`](Self::restore) there.
+pub struct TxOverride<H: TxHook>(Handle<Inner>, PhantomData<H>);
+
+impl<H: TxHook> TxOverride<H> {
+    /// Takes over `dev`. Packets of other CPUs may take the old way until they have seen the
+    /// change; none is lost.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` for a device that has a queue discipline, a transmit lock or may be given
+    /// shared packets: a hook is not written for those. `ENOMEM`.
+    pub fn install(_ctx: ModuleCtx, dev: &Device, _rtnl: &Rtnl) -> Result<Self> {
+        // SAFETY: A valid device; under RTNL these do not change.
+        let fits = unsafe {
+            nb::netdev_is_noqueue(dev.as_raw())
+                && nb::netdev_lltx(dev.as_raw())
+                && !nb::netdev_may_share_skbs(dev.as_raw())
+        };
+        if !fits {
+            return Err(EOPNOTSUPP);
+        }
+
+        // SAFETY: Under RTNL; the table is valid as long as the device is registered.
+        let original = unsafe { nb::netdev_ops(dev.as_raw()) };
+        let original = NonNull::new(original.cast_mut()).ok_or(EOPNOTSUPP)?;
+        // SAFETY: A valid table, constant since registration.
+        let mut ops = unsafe { original.as_ptr().read() };
+        ops.ndo_start_xmit = Some(start_xmit::<H>);
+        let copy = KBox::into_raw(KBox::new(ops, GFP_KERNEL)?);
+        // SAFETY: `KBox::into_raw` does not return null.
+        let copy = unsafe { NonNull::new_unchecked(copy) };
+
+        let inner = match Self::inner(dev, original, copy) {
+            Ok(inner) => inner,
+            Err(err) => {
+                // SAFETY: Ours, and nobody has seen it.
+                drop(unsafe { KBox::from_raw(copy.as_ptr()) });
+                return Err(err);
+            }
+        };
+        let handle = Handle::new(inner, |inner| {
+            // SAFETY: Under RTNL, which writers of the pointer hold; the copy is complete, and
+            // lives until a grace period after the pointer was put back.
+            unsafe { nb::netdev_set_ops(inner.dev.as_raw(), inner.copy.as_ptr()) };
+            inner.active.store(1, kernel::sync::atomic::Release);
+            Ok(())
+        })?;
+        Ok(Self(handle, PhantomData))
+    }
+
+    fn inner(
+        dev: &Device,
+        original: NonNull<nb::net_device_ops>,
+        copy: NonNull<nb::net_device_ops>,
+    ) -> Result<Arc<Inner>> {
+        Ok(Arc::new(
+            Inner {
+                dev: dev.hold()?,
+                original,
+                copy,
+                active: Atomic::new(0),
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// Gives the device its own callback back, with RTNL already held. May sleep for a grace
+    /// period.
+    pub fn restore(self, rtnl: &Rtnl) {
+        self.0.restore(rtnl);
+    }
+}
+
+/// # Invariants
+///
+/// While `active` is 1, `dev` points to `copy`, or somebody has exchanged the table once more.
+struct Inner {
+    dev: Hold,
+    original: NonNull<nb::net_device_ops>,
+    copy: NonNull<nb::net_device_ops>,
+    active: Atomic<u32>,
+}
+
+// SAFETY: The tables are constant; pointers to them may be used by any thread.
+unsafe impl Send for Inner {}
+// SAFETY: See above.
+unsafe impl Sync for Inner {}
+
+impl Inner {
+    fn restore(&self, _rtnl: &Rtnl) {
+        if self.active.xchg(0, Full) != 1 {
+            return;
+        }
+        let dev = self.dev.as_raw();
+        // SAFETY: A held device, under RTNL.
+        if unsafe { nb::netdev_ops(dev) } != self.copy.as_ptr().cast_const() {
+            // Whoever came after us has a copy of our copy. Its callback must stay readable, and
+            // this module's text cannot be promised any more.
+            pr_err!(
+                "{}: somebody else has taken over the device after rnet; remove that first\n",
+                &*self.dev
+            );
+            return;
+        }
+        // SAFETY: Under RTNL. Readers hold the pointer only inside RCU-bh read-side sections, which
+        // a grace period waits for; the copy is a `kmalloc()` allocation and ours.
+        unsafe {
+            nb::netdev_set_ops(dev, self.original.as_ptr());
+            nb::kfree_rcu_mightsleep(self.copy.as_ptr().cast());
+        }
+    }
+}
+
+impl Registered for Inner {
+    fn unregister(&self) {
+        if self.active.load(kernel::sync::atomic::Acquire) == 1 {
+            self.restore(&rtnl::lock());
+        }
+    }
+}
+
+unsafe extern "C" fn start_xmit<H: TxHook>(
+    skb: *mut nb::sk_buff,
+    dev: *mut nb::net_device,
+) -> nb::netdev_tx_t {
+    // SAFETY: Called with softirqs off inside an RCU-bh read-side section on a registered device.
+    // Module exit waits for such sections after the tables have been put back.
+    let cx = unsafe { XmitCx::new(Device::from_raw(dev)) };
+    // SAFETY: The core hands over the packet, never null, and not shared, as `install()` checked.
+    // The lifetime is free in `H::start_xmit`.
+    let skb = unsafe { TxSkb::from_raw(NonNull::new_unchecked(skb)) };
+    H::start_xmit(skb, &cx).into_raw()
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registered devices and who ends them.
+
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+use kernel::{
+    error::to_result,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Release, //
+        },
+        Arc, //
+    },
+};
+use net_bindings as nb;
+
+use super::{
+    adapter::Adapter,
+    Builder,
+    Device,
+    Driver, //
+};
+use crate::{
+    module::ModuleCtx,
+    netns::Net,
+    registry::{
+        Handle,
+        Registered, //
+    }, //
+};
+
+/// A registered device of driver `T`. Dropping it unregisters and frees the device.
+///
+/// Dropping takes RTNL and waits for every user of the device: process context, without RTNL. A
+/// handle that is leaked is ended at module exit.
+///
+/// # Examples
+///
+/// ```ignore
+/// let reg = Builder::<MyDriver>::ethernet(c"my%d")?
+///     .random_address()
+///     .register(ctx, Net::init_net(), try_pin_init!(MyDriver { .. }))?;
+/// pr_info!("{} is there\n", reg.device());
+/// ```
+pub struct Registration<T: Driver>(Handle<Inner<T>>);
+
+impl<T: Driver> Registration<T> {
+    pub(super) fn new<E>(
+        builder: Builder<T>,
+        _ctx: ModuleCtx,
+        net: &Net,
+        data: impl PinInit<T, E>,
+    ) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        // SAFETY: `builder` is consumed here, so this is the only call.
+        unsafe { builder.init_data(data)? };
+        // SAFETY: A device of our own, not registered; `net` lives at least until we return, and
+        // then as long as it has devices.
+        unsafe { nb::dev_net_set(builder.dev.as_ptr(), net.as_raw()) };
+
+        let inner = Arc::new(
+            Inner {
+                dev: builder.dev,
+                state: Atomic::new(State::UNREGISTERED),
+                _driver: PhantomData,
+            },
+            GFP_KERNEL,
+        )?;
+        // From here on the registration owns the device; on failure it is still the builder's.
+        let handle = Handle::new(inner, |inner| {
+            // SAFETY: Allocated and set up, not registered; RTNL is not held by this task, by the
+            // contract of `Builder::register()`.
+            to_result(unsafe { nb::register_netdev(inner.dev.as_ptr()) })?;
+            inner.state.store(State::REGISTERED, Release);
+            Ok(())
+        })?;
+        builder.into_raw();
+        Ok(Self(handle))
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        // SAFETY: Registered until `self` is dropped; the borrow ends before.
+        unsafe { Device::from_raw(self.0.dev.as_ptr()) }
+    }
+
+    /// The driver's data, which lives until the registration is dropped.
+    pub fn data(&self) -> &T {
+        // SAFETY: The data is dropped by the device's destructor, which runs when the device is
+        // unregistered: when `self` is dropped.
+        unsafe { Adapter::<T>::data(self.0.dev.as_ptr()) }
+    }
+}
+
+struct State;
+
+impl State {
+    const UNREGISTERED: u32 = 0;
+    const REGISTERED: u32 = 1;
+}
+
+/// # Invariants
+///
+/// `dev` is a device of `T`, registered while `state` is `REGISTERED`.
+struct Inner<T: Driver> {
+    dev: NonNull<nb::net_device>,
+    state: Atomic<u32>,
+    _driver: PhantomData<T>,
+}
+
+// SAFETY: The device is reached by any thread; the data is `Send` and `Sync` by `Driver`.
+unsafe impl<T: Driver> Send for Inner<T> {}
+// SAFETY: See above.
+unsafe impl<T: Driver> Sync for Inner<T> {}
+
+impl<T: Driver> Registered for Inner<T> {
+    fn unregister(&self) {
+        if self.state.xchg(State::UNREGISTERED, Full) == State::REGISTERED {
+            // SAFETY: By the type invariant the device was registered; RTNL is not held. The
+            // device frees itself and drops the data in its destructor.
+            unsafe { nb::unregister_netdev(self.dev.as_ptr()) };
+        }
+    }
+}

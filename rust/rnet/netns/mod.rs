@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network namespaces: `struct net`.
+//!
+//! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
+
+mod loopback;
+mod pernet;
+mod pin;
+
+pub use loopback::{
+    replace_loopback,
+    Replaced, //
+};
+pub use pernet::{
+    Kind,
+    NetInit,
+    Pernet,
+    PernetHandle,
+    RcuRead,
+    Slot, //
+};
+
+use core::ptr::NonNull;
+
+use kernel::types::Opaque;
+use net_bindings as nb;
+
+use crate::{
+    netdev::Device,
+    rtnl::Rtnl, //
+};
+
+/// A network namespace that has not ended. C type: `struct net`.
+///
+/// A `&Net` is lent by a callback, or belongs to a device that is in it.
+#[repr(transparent)]
+pub struct Net(Opaque<nb::net>);
+
+// SAFETY: A namespace is used by any thread; the methods here read what does not change.
+unsafe impl Send for Net {}
+// SAFETY: See above.
+unsafe impl Sync for Net {}
+
+impl Net {
+    /// # Safety
+    ///
+    /// `ptr` must be a namespace whose exit callbacks do not end during `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut nb::net) -> &'a Self {
+        // SAFETY: By the requirement of this function; the type is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut nb::net {
+        self.0.get()
+    }
+
+    /// The namespace that the machine booted with; it never ends. C variable: `init_net`.
+    pub fn init_net() -> &'static Self {
+        // SAFETY: `init_net` is static.
+        unsafe { Self::from_raw(nb::init_net()) }
+    }
+
+    /// Whether this is the namespace that the machine booted with.
+    pub fn is_init_net(&self) -> bool {
+        core::ptr::eq(self, Self::init_net())
+    }
+
+    /// The inode number of the namespace: what `readlink /proc/self/ns/net` and `lsns` show.
+    pub fn inum(&self) -> u32 {
+        // SAFETY: Valid namespace; constant.
+        unsafe { nb::net_inum(self.as_raw()) }
+    }
+
+    /// Whether the current task may administer this namespace's network: `CAP_NET_ADMIN` in the
+    /// user namespace that owns it. Process context. C function: `ns_capable()`.
+    pub fn admin_capable(&self) -> bool {
+        // SAFETY: Valid namespace; process context.
+        unsafe { nb::net_capable(self.as_raw(), nb::CAP_NET_ADMIN as i32) }
+    }
+
+    /// The namespace's loopback device, if it has one yet. C member: `net->loopback_dev`.
+    pub fn loopback<'a>(&'a self, _rtnl: &'a Rtnl) -> Option<&'a Device> {
+        // SAFETY: Valid namespace. RTNL keeps the device from being unregistered.
+        let dev = NonNull::new(unsafe { nb::net_loopback_dev(self.as_raw()) })?;
+        // SAFETY: Registered, because RTNL is held, and for as long as it is: the borrow ends with
+        // the proof of it.
+        Some(unsafe { Device::from_raw(dev.as_ptr()) })
+    }
+}
