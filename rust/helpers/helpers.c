@@ -21,6 +21,7 @@
 #define __rnet_helper
 #endif
 
+#include "barrier.c"
 #include "kobject.c"
 #include "net_namespace.c"
 #include "netdevice.c"

@@ -117,7 +117,7 @@ impl<C: CounterSet> Counters<C> {
     }
 
     /// Adds `val` to this CPU's counter `c`; it wraps at 2^64. Any context.
-    #[inline]
+    #[inline(always)]
     pub fn add(&self, c: C, val: u64) {
         if let Some(ptr) = self.at(c) {
             // SAFETY: By the type invariant `ptr` points into a live per-CPU allocation.

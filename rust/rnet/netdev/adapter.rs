@@ -138,8 +138,9 @@ impl<T: Driver> Adapter<T> {
     /// stay so during `'a`.
     #[inline]
     pub(super) unsafe fn data<'a>(dev: *mut nb::net_device) -> &'a T {
-        // SAFETY: By the requirement; the pointer came from `set_data()` of the same type.
-        unsafe { &*Priv::of(dev).data.load(Relaxed).cast::<T>() }
+        // SAFETY: By the requirement; the pointer came from `set_data()` of the same type. Read
+        // through an inlined shim, because the kernel crate's `load()` is a call.
+        unsafe { &*nb::read_once_ptr(Priv::of(dev).data.as_ptr()).cast::<T>() }
     }
 
     /// Hands the device its data.

@@ -164,18 +164,23 @@ impl<T: Pernet> Slot<T> {
     #[inline]
     unsafe fn area<'a>(&self, net: *mut nb::net) -> &'a Area {
         // SAFETY: By the requirement; the core has allocated and zeroed `ops.size` bytes.
-        unsafe { &*nb::net_generic(net, self.id.load(Relaxed)).cast::<Area>() }
+        unsafe { &*nb::net_generic(net, nb::read_once_u32(self.id.as_ptr())).cast::<Area>() }
     }
 
     /// The state in `net`, during an RCU read side. `None` until the callbacks are registered, before
     /// the namespace's init, and from [`Pernet::pre_exit`] on. Any context.
     #[inline]
     pub fn get<'r, R: RcuRead>(&'static self, net: &'r Net, _rcu: &'r R) -> Option<&'r T> {
-        if self.live.load(Acquire) == 0 {
+        // The loads are inlined shims: packets come this way, and the kernel crate's `load()` is a
+        // call.
+        // SAFETY: A member of `self`.
+        if unsafe { nb::smp_load_acquire_u32(self.live.as_ptr()) } == 0 {
             return None;
         }
         // SAFETY: `live` is set, and the caller's RCU read side keeps it readable.
-        let ptr = unsafe { self.area(net.as_raw()) }.visible.load(Acquire);
+        let area = unsafe { self.area(net.as_raw()) };
+        // SAFETY: A member of the area.
+        let ptr = unsafe { nb::smp_load_acquire_ptr(area.visible.as_ptr()) };
         // SAFETY: Made by `Arc::into_raw` in `init`; the reference behind it is dropped a grace
         // period after `visible` has been cleared.
         unsafe { ptr.cast::<T>().cast_const().as_ref() }

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel crate's atomics are calls where the kernel is built without inlined
+ * helpers. These are for what every packet reads.
+ */
+
+#include <asm/barrier.h>
+
+__rnet_helper void *rnet_helper_read_once_ptr(void *const *ptr)
+{
+	return READ_ONCE(*ptr);
+}
+
+__rnet_helper void *rnet_helper_smp_load_acquire_ptr(void *const *ptr)
+{
+	return smp_load_acquire(ptr);
+}
+
+__rnet_helper unsigned int rnet_helper_read_once_u32(const unsigned int *ptr)
+{
+	return READ_ONCE(*ptr);
+}
+
+__rnet_helper unsigned int rnet_helper_smp_load_acquire_u32(const unsigned int *ptr)
+{
+	return smp_load_acquire(ptr);
+}
