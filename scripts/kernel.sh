@@ -171,6 +171,8 @@ prepare() {
 	[[ $(make_kernel -s kernelrelease) == "$release" ]] ||
 		die "the prepared tree calls itself $(make_kernel -s kernelrelease), not $release" "report this: the release's name is built in another way than before"
 	"$RNET_REPO/scripts/check-symbols.sh" "$dir"
+	# The same image, not compressed: a VM starts it 1.5 s faster.
+	in_sysroot bash "$dir/src/scripts/extract-vmlinux" "$dir/img/usr/lib/modules/$release/vmlinuz" >"$dir/img/vmlinux"
 	in_sysroot depmod -b "$dir/img/usr" "$release"
 	echo "$version" >"$dir/.complete"
 	if [[ -z ${KVER:-} || ! -e $RNET_KERNELS/current ]]; then

@@ -161,6 +161,8 @@ in_ns() {
 mount_sysroot() {
 	local dir file list
 	IFS=: read -ra list <<<"${RNET_BIND:-}"
+	# The sysroot as it is, without what is mounted below: the VM's root.
+	mount --bind "$RNET_SYSROOT" "$RNET_SYSROOT/mnt"
 	for dir in /proc /dev /sys /tmp "$RNET_REPO" "$RNET_CACHE" "${list[@]}"; do
 		[[ -n $dir && -d $dir ]] || continue
 		mkdir -p "$RNET_SYSROOT$dir"
@@ -204,4 +206,11 @@ kernel_dir() {
 			return 0
 		fi
 	done
+}
+
+# build_key RELEASE [KDIR]: names the build output of this checkout for a kernel.
+build_key() {
+	local sum
+	sum=$(printf '%s %s' "$RNET_REPO" "${2:-}" | cksum)
+	printf '%s-%08x\n' "$1" "${sum%% *}"
 }
