@@ -28,8 +28,6 @@ const __LOG_PREFIX: &[u8] = b"rnet\0";
 
 #[doc(hidden)]
 pub use kernel;
-#[doc(hidden)]
-pub use net_bindings as __nb;
 
 pub mod ethtool;
 pub mod module;

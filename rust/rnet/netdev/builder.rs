@@ -56,13 +56,18 @@ impl<T: Driver> Builder<T> {
         if name.to_bytes().len() >= nb::IFNAMSIZ as usize {
             return Err(EINVAL);
         }
+        let assigned = if name.to_bytes().contains(&b'%') {
+            nb::NET_NAME_ENUM
+        } else {
+            nb::NET_NAME_PREDICTABLE
+        };
         // SAFETY: The private area has the size of `Priv`, whose zeroed state is valid; the name
         // fits; the setup function is the kernel's own.
         let dev = unsafe {
             nb::alloc_netdev(
                 size_of::<Priv>() as i32,
                 name.as_char_ptr(),
-                nb::NET_NAME_ENUM as u8,
+                assigned as u8,
                 Some(nb::ether_setup),
                 1,
                 1,

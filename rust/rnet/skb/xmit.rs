@@ -272,6 +272,7 @@ impl<'call> TxSkb<'call> {
 
         // SAFETY: Valid and ours.
         if unsafe { nb::skb_headlen(skb) } < ETH_HLEN {
+            cx.dev().count_tx_dropped();
             return LoopedBack {
                 len: self.len(),
                 disposed: self.drop_with(DropReason::PKT_TOO_SMALL),

@@ -62,7 +62,7 @@ impl Dir {
     }
 
     /// A directory `/sys/class/net/<dev>/<name>`. When the device is unregistered first, the files
-    /// are gone with it. Process context. Errors: `ENOMEM`; `EEXIST` for a name in use; `ENODEV`
+    /// are gone with it. Process context. Errors: `ENOMEM`; `EEXIST` for a name in use; `ENOENT`
     /// for a device that is not registered.
     pub fn under_device<T: Send + Sync + 'static>(
         ctx: ModuleCtx,
