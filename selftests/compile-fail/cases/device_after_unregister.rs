@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// The device goes with the registration.
+// error: E0505 cannot move out of `reg` because it is borrowed
+
+use rnet::{
+    netdev::Registration,
+    prelude::*, //
+};
+
+include!("../skeleton.rs");
+
+pub fn after<T: Driver>(reg: Registration<T>) -> u32 {
+    let dev = reg.device();
+    drop(reg); //~
+    dev.mtu()
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Dropping the packet gives no verdict.
+// error: E0308 mismatched types
+
+use rnet::prelude::*;
+
+include!("../skeleton.rs");
+
+struct Case;
+
+#[vtable]
+impl Driver for Case {
+    type Queueing = NoQueue;
+
+    fn start_xmit<'call>(&self, skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
+        let _ = cx;
+        Xmit::Taken(drop(skb)) //~
+    }
+}
