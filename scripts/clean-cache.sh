@@ -3,12 +3,18 @@
 #
 # Removes what this project's scripts made in the cache: the sysroot, kernels,
 # builds and logs.  Other files in that directory stay.  Refuses while another
-# command uses the cache.
+# command uses the cache.  With --builds: only what this checkout built.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 [[ -d $RNET_CACHE ]] || { say "there is no cache at $RNET_CACHE"; exit 0; }
+if [[ ${1:-} == --builds ]]; then
+	key=$(build_key '')
+	rm -rf --one-file-system "$RNET_CACHE/build"/*"$key"* "$RNET_CACHE/modules"/*"$key"
+	say "removed what this checkout built"
+	exit
+fi
 exec 9>>"$RNET_CACHE/lock"
 flock -n -x 9 || die "another rnet command uses the cache $RNET_CACHE" "end it first (a 'make shell' that is still open?)"
 # Never follow a mount that somebody left inside: rm would empty its source.

@@ -18,7 +18,7 @@ PKG_TOOLCHAIN=(
 PKG_TOOLS=(
 	lld-19 rustfmt rust-clippy git
 	qemu-system-x86 busybox-static
-	iproute2 iputils-ping iputils-arping ethtool tcpdump iperf3 netperf nftables
+	netbase iproute2 iputils-ping iputils-arping ethtool tcpdump iperf3 netperf nftables
 	bpftrace bpftool socat strace lksctp-tools conntrack libcap2-bin procps mount e2fsprogs
 	python3-sphinx python3-sphinx-rtd-theme python3-docutils
 	codespell shellcheck

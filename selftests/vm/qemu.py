@@ -77,7 +77,9 @@ def kvm_works(cache, kernel, initrd):
 
 
 def note_kvm(reason):
-    """One line: it costs time, it does not fail."""
+    """One line: it costs time, it does not fail. A runner of many VMs says so itself."""
+    if os.environ.get("RNET_KVM_NOTED"):
+        return
     print("rnet: note: /dev/kvm is there but unusable (%s): running under TCG, which is slower" % reason,
           file=sys.stderr, flush=True)
 
