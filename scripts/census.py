@@ -149,13 +149,13 @@ class Source:
         while at >= 0:
             token = self.tokens[at]
             if token.kind == "comment":
-                if depth <= 0:
+                if depth == 0:
                     comments.insert(0, token.text)
             elif token.text in (")", "]"):
                 depth += 1
             elif token.text in ("(", "["):
-                depth -= 1
-            elif depth <= 0 and token.text in (";", "{", "}"):
+                depth = max(0, depth - 1)
+            elif depth == 0 and token.text in (";", "{", "}"):
                 break
             at -= 1
         plain = [c[2:].strip() for c in comments if not c.startswith(("///", "//!", "/**"))]
