@@ -60,7 +60,6 @@ impl rnet::module::Module for DummyModule {
             .random_address()
             .sysfs_group(Group::new(c"rnet_dummy", &FILES, counts.clone()))?
             .register(init.ctx(), Net::init_net(), Dummy(counts))?;
-        pr_info!("{} is there\n", dev.device());
         Ok(Self(dev))
     }
 }

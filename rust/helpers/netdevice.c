@@ -30,6 +30,11 @@ __rnet_helper void rnet_helper_dev_net_set(struct net_device *dev, struct net *n
 	dev_net_set(dev, net);
 }
 
+__rnet_helper bool rnet_helper_netdev_is_registered(const struct net_device *dev)
+{
+	return dev->reg_state == NETREG_REGISTERED;
+}
+
 __rnet_helper struct kobject *rnet_helper_netdev_kobj(struct net_device *dev)
 {
 	return &dev->dev.kobj;

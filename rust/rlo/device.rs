@@ -18,7 +18,8 @@ use rnet::{
         NetInit,
         Pernet,
         Replaced,
-        Slot, //
+        Slot,
+        SlotRef, //
     },
     prelude::*,
     rtnl, //
@@ -105,7 +106,7 @@ impl TxHook for Takeover {
     #[inline]
     fn start_xmit<'call>(skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
         // Nothing is found in a namespace that is ending: its last packets are not counted.
-        loop_back(State::slot().get(cx.dev().net(), cx), skb, cx)
+        loop_back(State::SLOT.get().get(cx.dev().net(cx), cx), skb, cx)
     }
 }
 
@@ -116,13 +117,10 @@ static SLOT: Slot<Attach> = Slot::new();
 
 impl Pernet for Attach {
     const KIND: Kind = Kind::Device;
-
-    fn slot() -> &'static Slot<Self> {
-        &SLOT
-    }
+    const SLOT: SlotRef<Self> = SlotRef::new(&SLOT);
 
     fn init(net: &Net, cx: &NetInit<'_>) -> Result<Arc<Self>> {
-        let state = State::slot().get_arc(net).ok_or(ENODEV)?;
+        let state = State::SLOT.get().get_arc(net).ok_or(ENODEV)?;
 
         if cx.is_new() && crate::replace.get() {
             let device = Builder::<Loopback>::loopback(c"lo")?

@@ -17,11 +17,11 @@ use rnet::{
         Kind,
         NetInit,
         Pernet,
-        Slot, //
+        Slot,
+        SlotRef, //
     },
     percpu::Counters,
     prelude::*,
-    rtnl,
     sysfs::Dir, //
 };
 
@@ -97,8 +97,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// `EBUSY` when a replaced device is to be switched off; what
-    /// [`TxOverride::install`] fails with.
+    /// `EBUSY` when a replaced device is to be switched off, or when another module has taken the
+    /// device over since; what [`TxOverride::install`] fails with.
     pub(crate) fn set_active(&self, dev: &Device, active: bool, rtnl: &Rtnl) -> Result {
         if self.mode() == Mode::Replacement {
             return if active { Ok(()) } else { Err(EBUSY) };
@@ -107,8 +107,9 @@ impl State {
         if active && takeover.is_none() {
             *takeover = Some(TxOverride::install(self.ctx, dev, rtnl)?);
         } else if !active {
-            if let Some(takeover) = takeover.take() {
-                takeover.restore(rtnl);
+            if let Some(Err(still)) = takeover.take().map(|t| t.restore(rtnl)) {
+                *takeover = Some(still);
+                return Err(EBUSY);
             }
         }
         Ok(())
@@ -134,10 +135,7 @@ impl State {
 
 impl Pernet for State {
     const KIND: Kind = Kind::Subsys;
-
-    fn slot() -> &'static Slot<Self> {
-        &SLOT
-    }
+    const SLOT: SlotRef<Self> = SlotRef::new(&SLOT);
 
     fn init(_net: &Net, cx: &NetInit<'_>) -> Result<Arc<Self>> {
         Arc::pin_init(
@@ -157,9 +155,7 @@ impl Pernet for State {
         let dirs = core::mem::take(&mut *self.dirs.lock());
         drop(dirs);
         let takeover = self.takeover.lock().take();
-        if let Some(takeover) = takeover {
-            takeover.restore(&rtnl::lock());
-        }
+        drop(takeover);
     }
 
     fn exit(&self, _net: &Net) {

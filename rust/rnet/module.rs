@@ -9,7 +9,10 @@
 use kernel::prelude::*;
 use net_bindings as nb;
 
-use crate::registry;
+use crate::{
+    netdev,
+    registry, //
+};
 
 /// A module on the layer. Used through [`module!`](crate::module).
 ///
@@ -60,7 +63,10 @@ impl<T: Module> Adapter<T> {
     /// Called by the code that [`module!`](crate::module) generates, once, at module init.
     pub unsafe fn load() -> Result<Self> {
         // SAFETY: Once per load, before anything else of the layer, by this function's contract.
-        unsafe { registry::init() };
+        unsafe {
+            registry::init();
+            netdev::init_overrides();
+        }
         match T::init(&InitCtx(())) {
             Ok(inner) => Ok(Self { inner: Some(inner) }),
             Err(err) => {

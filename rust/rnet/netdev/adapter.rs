@@ -179,13 +179,6 @@ impl<T: Driver> Adapter<T> {
         }
     }
 
-    /// `priv_destructor`: the last thing that happens to a device before it is freed.
-    pub(super) unsafe extern "C" fn destructor(dev: *mut nb::net_device) {
-        // SAFETY: Called by `netdev_run_todo()` after the last reference is gone, without RTNL, or
-        // by `register_netdevice()` on failure under RTNL; no callback can follow either way.
-        unsafe { Self::drop_data(dev) };
-    }
-
     unsafe extern "C" fn init(dev: *mut nb::net_device) -> c_int {
         // SAFETY: Called under RTNL by `register_netdevice()`, with a device of `T`.
         unsafe { nb::netdev_lockdep_set_classes(dev) };

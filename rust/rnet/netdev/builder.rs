@@ -91,7 +91,6 @@ impl<T: Driver> Builder<T> {
             nb::netdev_set_lltx(raw, T::LLTX);
             nb::netdev_set_pcpu_stat_type(raw, T::PCPU_STATS.as_raw());
             nb::netdev_set_ops(raw, Adapter::<T>::OPS);
-            nb::netdev_set_destructor(raw, Some(Adapter::<T>::destructor), true);
             if let Some(table) = T::ETHTOOL {
                 nb::netdev_set_ethtool_ops(raw, table.as_raw());
             }

@@ -8,9 +8,10 @@
 //! # Ownership
 //!
 //! The driver's data lives in an allocation of its own; the private area of the `net_device` holds
-//! one pointer to it. It is dropped by the device's destructor, after `unregister_netdevice()` has
-//! waited for every user of the device, so no callback can see it go. Where that drop runs:
-//! process context, RTNL not held (except when registration itself fails half way).
+//! one pointer to it. It is dropped after `unregister_netdevice()` has waited for every user of the
+//! device, so no callback can see it go: with the [`Registration`], or, for a device that belongs
+//! to its namespace, by the device's destructor. Where that drop runs: process context, RTNL not
+//! held (except when registration itself fails half way).
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
@@ -33,6 +34,7 @@ pub use notifier::{
     Notifier,
     NotifierHandle, //
 };
+pub(crate) use override_xmit::init as init_overrides;
 pub use override_xmit::{
     TxHook,
     TxOverride, //
@@ -51,7 +53,10 @@ use kernel::{
 };
 use net_bindings as nb;
 
-use crate::netns::Net;
+use crate::netns::{
+    Net,
+    NetRead, //
+};
 
 /// Ends the driver's half of a device: what its destructor does.
 ///
@@ -101,10 +106,12 @@ impl Device {
         self.0.get()
     }
 
-    /// The namespace that the device is in. C function: `dev_net()`.
+    /// The namespace that the device is in. A device may be moved to another and its old one end;
+    /// `cx` proves that this waits. C functions: `dev_net()`, `dev_net_rcu()`.
     #[inline]
-    pub fn net(&self) -> &Net {
-        // SAFETY: The device is valid, and a namespace outlives the devices in it.
+    pub fn net<'a, C: NetRead>(&'a self, _cx: &'a C) -> &'a Net {
+        // SAFETY: The device is valid. A namespace outlives the devices in it. Moving a device
+        // takes RTNL, and the namespace's state is let go a grace period after its last device.
         unsafe { Net::from_raw(nb::dev_net(self.as_raw())) }
     }
 

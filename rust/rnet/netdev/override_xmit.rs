@@ -17,10 +17,15 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
-            Full, //
+            Release, //
         },
         Arc, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     },
 };
 use net_bindings as nb;
@@ -69,7 +74,8 @@ impl<H: TxHook> TxOverride<H> {
     /// # Errors
     ///
     /// `EOPNOTSUPP` for a device that has a queue discipline, a transmit lock or may be given
-    /// shared packets: a hook is not written for those. `ENOMEM`.
+    /// shared packets: a hook is not written for those. `EBUSY` if this module has taken it over
+    /// already. `ENOMEM`.
     pub fn install(_ctx: ModuleCtx, dev: &Device, _rtnl: &Rtnl) -> Result<Self> {
         // SAFETY: A valid device; under RTNL these do not change.
         let fits = unsafe {
@@ -79,6 +85,10 @@ impl<H: TxHook> TxOverride<H> {
         };
         if !fits {
             return Err(EOPNOTSUPP);
+        }
+
+        if TAKEN.lock().contains(&(dev.as_raw() as usize)) {
+            return Err(EBUSY);
         }
 
         // SAFETY: Under RTNL; the table is valid as long as the device is registered.
@@ -100,10 +110,11 @@ impl<H: TxHook> TxOverride<H> {
             }
         };
         let handle = Handle::new(inner, |inner| {
+            TAKEN.lock().push(inner.dev.as_raw() as usize, GFP_KERNEL)?;
             // SAFETY: Under RTNL, which writers of the pointer hold; the copy is complete, and
             // lives until a grace period after the pointer was put back.
             unsafe { nb::netdev_set_ops(inner.dev.as_raw(), inner.copy.as_ptr()) };
-            inner.active.store(1, kernel::sync::atomic::Release);
+            inner.active.store(1, Release);
             Ok(())
         })?;
         Ok(Self(handle, PhantomData))
@@ -126,10 +137,30 @@ impl<H: TxHook> TxOverride<H> {
     }
 
     /// Gives the device its own callback back, with RTNL already held. May sleep for a grace
-    /// period.
-    pub fn restore(self, rtnl: &Rtnl) {
-        self.0.restore(rtnl);
+    /// period. When another module has taken the device over since, it must let go first: the
+    /// override is returned, still in place.
+    pub fn restore(self, rtnl: &Rtnl) -> Result<(), Self> {
+        if self.0.restore(rtnl) {
+            Ok(())
+        } else {
+            Err(self)
+        }
     }
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialised in `init()` before first use, which `ModuleCtx` proves.
+    unsafe(uninit) static TAKEN: Mutex<KVec<usize>> = KVec::new();
+}
+
+/// Prepares the list of devices that this module has taken over.
+///
+/// # Safety
+///
+/// Must be called once, before anything is registered: by the module's init function.
+pub(crate) unsafe fn init() {
+    // SAFETY: Called once, by the requirement of this function.
+    unsafe { TAKEN.init() };
 }
 
 /// # Invariants
@@ -148,34 +179,42 @@ unsafe impl Send for Inner {}
 unsafe impl Sync for Inner {}
 
 impl Inner {
-    fn restore(&self, _rtnl: &Rtnl) {
-        if self.active.xchg(0, Full) != 1 {
-            return;
-        }
+    /// Puts the device's own table back. False when another module's table is in the way.
+    fn restore(&self, _rtnl: &Rtnl) -> bool {
         let dev = self.dev.as_raw();
+        if self.active.load(Acquire) != 1 {
+            return true;
+        }
         // SAFETY: A held device, under RTNL.
         if unsafe { nb::netdev_ops(dev) } != self.copy.as_ptr().cast_const() {
-            // Whoever came after us has a copy of our copy. Its callback must stay readable, and
-            // this module's text cannot be promised any more.
-            pr_err!(
-                "{}: somebody else has taken over the device after rnet; remove that first\n",
-                &*self.dev
-            );
-            return;
+            return false;
         }
+        self.active.store(0, Release);
+        TAKEN.lock().retain(|taken| *taken != dev as usize);
         // SAFETY: Under RTNL. Readers hold the pointer only inside RCU-bh read-side sections, which
-        // a grace period waits for; the copy is a `kmalloc()` allocation and ours.
+        // a grace period waits for; the copy is a `kmalloc()` allocation and ours, and nobody else
+        // has been given a pointer to it, since it was the device's table until now.
         unsafe {
             nb::netdev_set_ops(dev, self.original.as_ptr());
             nb::kfree_rcu_mightsleep(self.copy.as_ptr().cast());
         }
+        true
     }
 }
 
 impl Registered for Inner {
     fn unregister(&self) {
-        if self.active.load(kernel::sync::atomic::Acquire) == 1 {
-            self.restore(&rtnl::lock());
+        // Whoever came after us calls into our text: wait until it has let go.
+        let mut waited = 0u32;
+        while self.active.load(Acquire) == 1 && !self.restore(&rtnl::lock()) {
+            if waited % 100 == 0 {
+                pr_warn!(
+                    "{}: waiting for another module to give its transmit path back\n",
+                    &*self.dev
+                );
+            }
+            waited = waited.wrapping_add(1);
+            fsleep(Delta::from_millis(100));
         }
     }
 }

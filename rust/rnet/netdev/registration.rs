@@ -14,6 +14,7 @@ use kernel::{
         atomic::{
             Atomic,
             Full,
+            Relaxed,
             Release, //
         },
         Arc, //
@@ -33,7 +34,8 @@ use crate::{
     registry::{
         Handle,
         Registered, //
-    }, //
+    },
+    rtnl::Rtnl, //
 };
 
 /// A registered device of driver `T`. Dropping it unregisters and frees the device.
@@ -47,7 +49,7 @@ use crate::{
 /// let reg = Builder::<MyDriver>::ethernet(c"my%d")?
 ///     .random_address()
 ///     .register(ctx, Net::init_net(), try_pin_init!(MyDriver { .. }))?;
-/// pr_info!("{} is there\n", reg.device());
+/// reg.data().count_something();
 /// ```
 pub struct Registration<T: Driver>(Handle<Inner<T>>);
 
@@ -71,6 +73,7 @@ impl<T: Driver> Registration<T> {
             Inner {
                 dev: builder.dev,
                 state: Atomic::new(State::UNREGISTERED),
+                owned: Atomic::new(0),
                 _driver: PhantomData,
             },
             GFP_KERNEL,
@@ -84,19 +87,27 @@ impl<T: Driver> Registration<T> {
             Ok(())
         })?;
         builder.into_raw();
+        handle.owned.store(1, Relaxed);
         Ok(Self(handle))
     }
 
-    /// The device.
-    pub fn device(&self) -> &Device {
-        // SAFETY: Registered until `self` is dropped; the borrow ends before.
-        unsafe { Device::from_raw(self.0.dev.as_ptr()) }
+    /// The device, for as long as RTNL is held. `None` once it is unregistered: while the module
+    /// exits, if the handle was leaked.
+    pub fn device<'a>(&'a self, _rtnl: &'a Rtnl) -> Option<&'a Device> {
+        // SAFETY: The device is freed with `self`, not before. It is unregistered under RTNL, so
+        // what is registered now stays so during `'a`.
+        unsafe {
+            if nb::netdev_is_registered(self.0.dev.as_ptr()) {
+                Some(Device::from_raw(self.0.dev.as_ptr()))
+            } else {
+                None
+            }
+        }
     }
 
     /// The driver's data, which lives until the registration is dropped.
     pub fn data(&self) -> &T {
-        // SAFETY: The data is dropped by the device's destructor, which runs when the device is
-        // unregistered: when `self` is dropped.
+        // SAFETY: The data is dropped with the last owner of `Inner`, of which `self` is one.
         unsafe { Adapter::<T>::data(self.0.dev.as_ptr()) }
     }
 }
@@ -110,10 +121,12 @@ impl State {
 
 /// # Invariants
 ///
-/// `dev` is a device of `T`, registered while `state` is `REGISTERED`.
+/// `dev` is a device of `T`, registered while `state` is `REGISTERED`, and to be freed with `self`
+/// if `owned` is 1.
 struct Inner<T: Driver> {
     dev: NonNull<nb::net_device>,
     state: Atomic<u32>,
+    owned: Atomic<u32>,
     _driver: PhantomData<T>,
 }
 
@@ -125,9 +138,21 @@ unsafe impl<T: Driver> Sync for Inner<T> {}
 impl<T: Driver> Registered for Inner<T> {
     fn unregister(&self) {
         if self.state.xchg(State::UNREGISTERED, Full) == State::REGISTERED {
-            // SAFETY: By the type invariant the device was registered; RTNL is not held. The
-            // device frees itself and drops the data in its destructor.
+            // SAFETY: By the type invariant the device was registered; RTNL is not held.
             unsafe { nb::unregister_netdev(self.dev.as_ptr()) };
+        }
+    }
+}
+
+impl<T: Driver> Drop for Inner<T> {
+    fn drop(&mut self) {
+        if self.owned.load(Relaxed) == 1 {
+            // SAFETY: Registered once and unregistered since, by the handle or the sweep, whose
+            // references are gone; nobody else frees the device.
+            unsafe {
+                Adapter::<T>::drop_data(self.dev.as_ptr());
+                nb::free_netdev(self.dev.as_ptr());
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
 
 mod loopback;
-mod pernet;
+pub(crate) mod pernet;
 mod pin;
 
 pub use loopback::{
@@ -15,10 +15,12 @@ pub use loopback::{
 pub use pernet::{
     Kind,
     NetInit,
+    NetRead,
     Pernet,
     PernetHandle,
     RcuRead,
-    Slot, //
+    Slot,
+    SlotRef, //
 };
 
 use core::ptr::NonNull;

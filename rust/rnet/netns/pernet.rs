@@ -47,6 +47,7 @@ use crate::{
         Handle,
         Registered, //
     },
+    rtnl::Rtnl, //
 };
 
 /// When a namespace's callbacks run, relative to those of its devices.
@@ -60,10 +61,24 @@ pub enum Kind {
     Device,
 }
 
-/// Proof of an RCU read side: a guard, or a callback that runs in one.
-pub trait RcuRead {}
+/// Only the layer says what proves a context.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
 
+/// Proof of an RCU read side: a guard, or a callback that runs in one.
+pub trait RcuRead: sealed::Sealed {}
+
+impl sealed::Sealed for rcu::Guard {}
 impl RcuRead for rcu::Guard {}
+
+/// Proof that a device cannot leave its namespace, or that the namespace it leaves stays in memory:
+/// RTNL, or an RCU read side.
+pub trait NetRead: sealed::Sealed {}
+
+impl sealed::Sealed for Rtnl {}
+impl NetRead for Rtnl {}
+impl<R: RcuRead> NetRead for R {}
 
 /// State that a module keeps for every namespace.
 ///
@@ -74,7 +89,7 @@ pub trait Pernet: Send + Sync + Sized + 'static {
 
     /// The slot that finds the state from its namespace: a `static` of the driver, one for each
     /// implementation.
-    fn slot() -> &'static Slot<Self>;
+    const SLOT: SlotRef<Self>;
 
     /// Makes the state for a namespace: for each that exists at registration
     /// ([`NetInit::is_new`] is false), then for each new one before anybody can use it. An error
@@ -162,9 +177,15 @@ impl<T: Pernet> Slot<T> {
     ///
     /// `id` must be readable in `net` during `'a` (see the type invariant).
     #[inline]
-    unsafe fn area<'a>(&self, net: *mut nb::net) -> &'a Area {
-        // SAFETY: By the requirement; the core has allocated and zeroed `ops.size` bytes.
-        unsafe { &*nb::net_generic(net, nb::read_once_u32(self.id.as_ptr())).cast::<Area>() }
+    unsafe fn area<'a>(&self, net: *mut nb::net) -> Option<&'a Area> {
+        // SAFETY: By the requirement; the core has allocated and zeroed `ops.size` bytes, or has
+        // not come to this slot yet and the pointer is null.
+        unsafe {
+            nb::net_generic(net, nb::read_once_u32(self.id.as_ptr()))
+                .cast::<Area>()
+                .cast_const()
+                .as_ref()
+        }
     }
 
     /// The state in `net`, during an RCU read side. `None` until the callbacks are registered, before
@@ -178,7 +199,7 @@ impl<T: Pernet> Slot<T> {
             return None;
         }
         // SAFETY: `live` is set, and the caller's RCU read side keeps it readable.
-        let area = unsafe { self.area(net.as_raw()) };
+        let area = unsafe { self.area(net.as_raw()) }?;
         // SAFETY: A member of the area.
         let ptr = unsafe { nb::smp_load_acquire_ptr(area.visible.as_ptr()) };
         // SAFETY: Made by `Arc::into_raw` in `init`; the reference behind it is dropped a grace
@@ -196,6 +217,31 @@ impl<T: Pernet> Slot<T> {
         // side. It is borrowed here, to be copied, and not dropped.
         let data = ManuallyDrop::new(unsafe { Arc::from_raw(data) });
         Some(Arc::clone(&data))
+    }
+}
+
+/// Which slot a state is found by, as a constant: `SlotRef::new(&SLOT)`.
+///
+/// A reference to a `static` that changes cannot be a constant in the Rust that the kernel is built
+/// with; this can, and unlike a function it always names the same slot.
+///
+/// # Invariants
+///
+/// The pointer comes from a `&'static`.
+pub struct SlotRef<T: Pernet>(*const Slot<T>);
+
+impl<T: Pernet> SlotRef<T> {
+    /// Names `slot`.
+    pub const fn new(slot: &'static Slot<T>) -> Self {
+        // INVARIANT: By the type of the argument.
+        Self(slot)
+    }
+
+    /// The slot.
+    #[inline]
+    pub const fn get(&self) -> &'static Slot<T> {
+        // SAFETY: By the type invariant.
+        unsafe { &*self.0 }
     }
 }
 
@@ -217,7 +263,7 @@ impl<T: Pernet> PernetHandle<T> {
     /// `EBUSY` if `T` is registered; `ENOMEM`; or what `T::init` fails with for some namespace,
     /// after the others have been undone.
     pub fn new(init: &InitCtx) -> Result<Self> {
-        let slot = T::slot();
+        let slot = T::SLOT.get();
         if T::KIND == Kind::Device {
             pin::register(init)?;
         }
@@ -249,7 +295,7 @@ struct Inner<T: Pernet> {
 
 impl<T: Pernet> Inner<T> {
     fn register(&self) -> Result {
-        let slot = T::slot();
+        let slot = T::SLOT.get();
         let ops = nb::pernet_operations {
             init: Some(Self::init),
             pre_exit: Some(Self::pre_exit),
@@ -281,7 +327,7 @@ impl<T: Pernet> Inner<T> {
         // SAFETY: Called under `pernet_ops_rwsem`, in process context, with a namespace whose exit
         // callbacks have not begun.
         let net_ref = unsafe { Net::from_raw(net) };
-        let slot = T::slot();
+        let slot = T::SLOT.get();
         from_result(|| {
             // Registration holds the semaphore for writing: nothing is created meanwhile.
             let cx = NetInit {
@@ -290,9 +336,9 @@ impl<T: Pernet> Inner<T> {
                 // Namespaces call back only between registration and the module's sweep.
                 ctx: ModuleCtx::assume(),
             };
-            let data = Arc::into_raw(T::init(net_ref, &cx)?).cast_mut().cast();
             // SAFETY: The core has allocated the area before it called us.
-            let area = unsafe { slot.area(net) };
+            let area = unsafe { slot.area(net) }.ok_or(ENOMEM)?;
+            let data = Arc::into_raw(T::init(net_ref, &cx)?).cast_mut().cast();
             area.owned.store(data, Relaxed);
             area.visible.store(data, Release);
             Ok(0)
@@ -301,7 +347,9 @@ impl<T: Pernet> Inner<T> {
 
     unsafe extern "C" fn pre_exit(net: *mut nb::net) {
         // SAFETY: The area is freed only after the exit callbacks, of which this is the first.
-        let area = unsafe { T::slot().area(net) };
+        let Some(area) = (unsafe { T::SLOT.get().area(net) }) else {
+            return;
+        };
         area.visible.store(null_mut(), Release);
         let data = area.owned.load(Relaxed).cast::<T>();
         // SAFETY: Null, or the pointer that `init` stored; its reference is dropped by `exit`.
@@ -313,10 +361,10 @@ impl<T: Pernet> Inner<T> {
 
     unsafe extern "C" fn exit(net: *mut nb::net) {
         // SAFETY: The area is freed only after this returns.
-        let ptr = unsafe { T::slot().area(net) }
-            .owned
-            .xchg(null_mut(), Full)
-            .cast::<T>();
+        let Some(area) = (unsafe { T::SLOT.get().area(net) }) else {
+            return;
+        };
+        let ptr = area.owned.xchg(null_mut(), Full).cast::<T>();
         if ptr.is_null() {
             return;
         }
@@ -333,7 +381,7 @@ impl<T: Pernet> Registered for Inner<T> {
         if self.registered.xchg(0, Full) != 1 {
             return;
         }
-        let slot = T::slot();
+        let slot = T::SLOT.get();
         // From here on `get()` finds nothing; readers that were in time are waited for by the core
         // between the `pre_exit` and `exit` callbacks.
         slot.live.store(0, Release);

@@ -28,7 +28,8 @@ use super::{
     NetInit,
     Pernet,
     PernetHandle,
-    Slot, //
+    Slot,
+    SlotRef, //
 };
 use crate::module::InitCtx;
 
@@ -41,10 +42,7 @@ static SLOT: Slot<Pins> = Slot::new();
 
 impl Pernet for Pins {
     const KIND: Kind = Kind::Subsys;
-
-    fn slot() -> &'static Slot<Self> {
-        &SLOT
-    }
+    const SLOT: SlotRef<Self> = SlotRef::new(&SLOT);
 
     fn init(_net: &Net, _cx: &NetInit<'_>) -> Result<Arc<Self>> {
         Ok(Arc::new(

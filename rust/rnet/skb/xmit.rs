@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     netdev::Device,
-    netns::RcuRead, //
+    netns::{
+        pernet::sealed,
+        RcuRead, //
+    },
 };
 
 /// A lifetime that fits no other: invariant, so that values of two calls cannot be exchanged.
@@ -71,10 +74,11 @@ impl<'a> XmitCx<'a> {
     }
 }
 
+impl sealed::Sealed for XmitCx<'_> {}
 impl RcuRead for XmitCx<'_> {}
 
 /// How a device is fed, and so what its transmit callback may answer: [`NoQueue`] or [`Qdisc`].
-pub trait Queueing: 'static {
+pub trait Queueing: sealed::Sealed + 'static {
     /// What `Xmit::Busy` carries.
     type Busy<'call>;
 
@@ -91,6 +95,8 @@ pub trait Queueing: 'static {
 /// would send a packet again that it refused, so it is offered no `Busy` at all.
 pub enum NoQueue {}
 
+impl sealed::Sealed for NoQueue {}
+
 impl Queueing for NoQueue {
     type Busy<'call> = Infallible;
     const NO_QUEUE: bool = true;
@@ -105,6 +111,8 @@ impl Queueing for NoQueue {
 
 /// A device with a queue discipline, such as a NIC: it may answer `Busy` and is asked again.
 pub enum Qdisc {}
+
+impl sealed::Sealed for Qdisc {}
 
 impl Queueing for Qdisc {
     type Busy<'call> = Busy<'call>;

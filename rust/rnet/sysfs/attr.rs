@@ -20,7 +20,10 @@ use kernel::{
         BStr,
         CStr, //
     },
-    sync::Arc,
+    sync::{
+        rcu,
+        Arc, //
+    },
     types::Opaque, //
 };
 use net_bindings as nb;
@@ -211,7 +214,7 @@ impl<T: Send + Sync> RawAttr<T> {
             Owner::Device(dev) => Some(unsafe { Device::from_raw(dev) }),
         };
         let capable = match dev {
-            Some(dev) => dev.net().admin_capable(),
+            Some(dev) => dev.net(&rcu::read_lock()).admin_capable(),
             // SAFETY: Process context.
             None => unsafe { nb::capable(nb::CAP_NET_ADMIN as i32) },
         };
