@@ -102,7 +102,7 @@ compiler() {
 }
 
 kernel_make() {
-	local args=(make -C "$kdir" "M=$RNET_REPO" "MO=$mo" -j"$(nproc)") extra
+	local args=(make --no-print-directory -C "$kdir" "M=$RNET_REPO" "MO=$mo" -j"$(nproc)") extra
 	extra=$(compiler)
 	[[ -z $extra ]] || args+=("$extra")
 	[[ -z $clippy ]] || args+=(CLIPPY=1)

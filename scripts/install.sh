@@ -17,7 +17,8 @@ if [[ -z ${INSTALL_MOD_PATH:-} && ! -d $target/kernel ]]; then
 		"install that kernel, or name another tree with INSTALL_MOD_PATH=DIR or KDIR=DIR; 'make run' needs no installation"
 fi
 compgen -G "$moddir/*.ko" >/dev/null || die "no modules are built for $release" "run 'make' first"
-mkdir -p "$target/updates/rnet" 2>/dev/null && [[ -w $target/updates/rnet ]] || die "you may not write to $target" "run it as root: sudo -E make install"
+mkdir -p "$target/updates/rnet" 2>/dev/null || true
+[[ -w $target/updates/rnet ]] || die "you may not write to $target" "run it as root: sudo -E make install"
 install -m 644 "$moddir"/*.ko "$target/updates/rnet/"
 if command -v depmod >/dev/null; then
 	depmod ${INSTALL_MOD_PATH:+-b "$INSTALL_MOD_PATH"} "$release"

@@ -3,9 +3,9 @@
 #
 # lint.sh [NAME...]: everything that can be checked without booting a kernel:
 # the compilers' warnings, formatting, clippy, rustdoc, checkpatch, shellcheck,
-# spelling, the census of unsafe code and the rules of this repository.  KTAP,
-# one result each; NAME runs only those.  What is not right goes to
-# $RNET_CACHE/lint/NAME.log and, shortened, to the screen.
+# spelling, the census of unsafe code, layouts, and the rules of this
+# repository.  KTAP, one result each; NAME runs only those.  What is not right
+# is in $RNET_CACHE/lint/NAME.log and, shortened, on the screen.
 #
 # lint.sh --build: builds the modules in a directory of the linter's own, with
 # every warning an error, and prints the directory.  The compile-fail tests and
@@ -17,79 +17,217 @@ set -uo pipefail
 [[ -e /.rnet/base ]] || exec "$RNET_REPO/scripts/enter.sh" "$RNET_REPO/scripts/lint.sh" "$@"
 
 cd "$RNET_REPO" || exit 1
-KERNEL=$(kernel_dir)
-[[ -n $KERNEL ]] || die "there is no prepared kernel in $RNET_CACHE yet" "run 'make setup' first"
-KBUILD=$KERNEL/build
-KSRC=$KERNEL/src
-MO=$RNET_CACHE/build/$(build_key "$(basename "$KERNEL")")-lint
-OUT=$RNET_CACHE/lint
-mkdir -p "$MO" "$OUT"
+kernel=$(kernel_dir)
+[[ -n $kernel ]] || die "there is no prepared kernel in $RNET_CACHE yet" "run 'make setup' first"
+src=$kernel/src
+mo=$RNET_CACHE/build/$(build_key "$(basename "$kernel")")-lint
+out=$RNET_CACHE/lint
+mkdir -p "$mo" "$mo-clippy" "$out"
+# What an outer make passed down would reach the kernel's make a second time.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 # --- what is looked at -------------------------------------------------------
 
-# Files of the repository (also new ones that are not ignored), or of a tarball.
-files() {
-	git -c safe.directory='*' ls-files -co --exclude-standard -- "$@" 2>/dev/null ||
-		find "${@:-.}" -type f -not -path './.git/*' -printf '%P\n'
-}
-
-existing() {
-	local file
-	while IFS= read -r file; do
+# Files of the repository, also new ones that are not ignored; or of a tarball.
+mapfile -t all < <(
+	{
+		git -c safe.directory='*' ls-files -co --exclude-standard 2>/dev/null ||
+			find . -type f -not -path './.git/*' -printf '%P\n'
+	} | while IFS= read -r file; do
 		[[ ! -f $file ]] || printf '%s\n' "$file"
-	done
-}
-
-ALL=$(files | existing | sort -u)
+	done | sort -u
+)
 
 # matching PATTERN: files of the repository whose path matches.
 matching() {
-	grep -E -- "$1" <<<"$ALL" || true
+	printf '%s\n' "${all[@]}" | grep -E -- "$1" || true
 }
 
-shell_scripts() {
+scripts_of() { # INTERPRETER SUFFIX
 	local file
-	while IFS= read -r file; do
+	for file in "${all[@]}"; do
 		case $file in
-		*.sh) echo "$file" ;;
-		*) ! head -c 64 "$file" | head -n 1 | grep -aqE '^#!.*[/ ](ba|da)?sh( |$)' || echo "$file" ;;
+		*."$2") echo "$file" ;;
+		*) ! head -c 64 "$file" | head -n 1 | grep -aqE "^#!.*[/ ]$1( |\$)" || echo "$file" ;;
 		esac
-	done <<<"$ALL"
+	done
 }
 
-# Text that people write: not binary, not a licence.
+# What people write: no binary files, no licence text.
 texts() {
-	matching '' | grep -vE '^COPYING$' | while IFS= read -r file; do
-		! grep -Iq . "$file" || echo "$file"
+	local file
+	for file in "${all[@]}"; do
+		[[ $file == COPYING ]] || ! grep -Iq . "$file" || echo "$file"
 	done
+}
+
+sources() {
+	{
+		matching '\.(rs|c|h|py|sh|rst)$|(^|/)(Makefile[^/]*|Kbuild|bindgen_parameters)$'
+		scripts_of '(ba|da)?sh' sh
+		scripts_of 'python3?' py
+	} | sort -u
 }
 
 # --- building ----------------------------------------------------------------
 
-kbuild() {
-	local mo=$1
+kbuild() { # DIRECTORY ARGS...
+	local dir=$1 cc
 	shift
-	make -C "$KBUILD" "M=$RNET_REPO" "MO=$mo" "-j$(nproc)" "$@"
+	cc=$(cat "$kernel/cc" 2>/dev/null || true)
+	make -C "$kernel/build" "M=$RNET_REPO" "MO=$dir" "-j$(nproc)" ${cc:+CC="$cc"} "$@"
 }
 
-# All of it again when a warning has to be seen again: make is silent about what
-# it does not build.  -Dwarnings and -Werror make sure that there is none.
+build() {
+	kbuild "$mo" KCFLAGS=-Werror KRUSTFLAGS=-Dwarnings modules
+}
+
+# --- checks: each prints what is not right and fails then ---------------------
+
+# From scratch: make says nothing about what it does not build again.  -Werror
+# does not see the warnings of modpost, objtool and the linker.
 check_build() {
-	kbuild "$MO" KCFLAGS=-Werror KRUSTFLAGS=-Dwarnings modules || return
-	! grep -inE '(^|[^-])\bwarning:' "$OUT/build.log"
+	rm -rf "$mo"
+	mkdir -p "$mo"
+	build >"$out/make.log" 2>&1
+	local status=$?
+	cat "$out/make.log"
+	! grep -iE '^(.*: )?warning\b' "$out/make.log" && return $status
 }
-
-# --- checks: each prints what is not right -----------------------------------
 
 check_rustfmt() {
 	local list
 	mapfile -t list < <(matching '\.rs$')
-	rustfmt --check --edition 2021 --config-path .rustfmt.toml "${list[@]}"
+	diff <(cat "$src/.rustfmt.toml") .rustfmt.toml || return
+	rustfmt --check --color never --edition 2021 --config-path .rustfmt.toml "${list[@]}"
 }
 
+# The kernel's clippy.toml asks every unsafe function for a "# Safety" section.
+# What C calls has no caller to tell; the census checks all others, and that
+# every block in those that C calls names its context.
 check_clippy() {
-	mkdir -p "$MO-clippy"
-	kbuild "$MO-clippy" CLIPPY=1 KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror \
-		rlo.o 2>&1 || return
+	rm -rf "$mo-clippy"
+	mkdir -p "$mo-clippy"
+	kbuild "$mo-clippy" CLIPPY=1 KCFLAGS=-Werror \
+		KRUSTFLAGS='-Dwarnings -Aclippy::missing_safety_doc' modules
 }
 
+check_rustdoc() {
+	RNET_LINT_MO=$mo scripts/rustdoc.sh
+}
+
+# Not applied to shims and headers for bindgen:
+# MEMORY_BARRIER  a shim for a barrier has none to explain; its callers do.
+check_checkpatch() {
+	local list
+	mapfile -t list < <(matching '^rust/.*\.[ch]$')
+	perl "$src/scripts/checkpatch.pl" "--root=$src" --strict --no-summary --show-types \
+		--ignore MEMORY_BARRIER -f "${list[@]}"
+}
+
+check_shellcheck() {
+	local list
+	mapfile -t list < <(scripts_of '(ba|da)?sh' sh)
+	shellcheck -x "${list[@]}"
+}
+
+# Valid Python, without warnings such as wrong escapes.
+check_python() {
+	local list
+	mapfile -t list < <(scripts_of 'python3?' py)
+	python3 -W error -c 'import sys
+for path in sys.argv[1:]:
+    compile(open(path, encoding="utf-8").read(), path, "exec")' "${list[@]}"
+}
+
+# Words that are right here: parm is what modinfo calls a parameter.
+check_codespell() {
+	local list
+	mapfile -t list < <(texts)
+	codespell -L parm "${list[@]}"
+}
+
+check_spdx() {
+	local file status=0
+	while IFS= read -r file; do
+		if ! head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0'; then
+			echo "$file: no SPDX-License-Identifier in the first three lines"
+			status=1
+		fi
+	done < <(sources)
+	return $status
+}
+
+check_length() {
+	local file lines status=0
+	while IFS= read -r file; do
+		lines=$(wc -l <"$file")
+		if ((lines > 400)); then
+			echo "$file: $lines lines; split it by purpose (400 at most)"
+			status=1
+		fi
+	done < <(sources | grep -v '\.rst$')
+	return $status
+}
+
+check_panics() {
+	scripts/census.panics.py
+}
+
+# Names that only this machine or its mirror has.  The pattern for official
+# mirrors stands for whatever the sysroot happens to be made from.
+check_traces() {
+	local list hosts
+	mapfile -t list < <(texts)
+	hosts=$(sed -nE 's/^(deb|URIs:).*https?:\/\/([^/ :]+).*/\2/p' /etc/apt/sources.list \
+		/etc/apt/sources.list.d/* 2>/dev/null | sort -u | sed 's/[.]/\\./g' | paste -sd '|')
+	! grep -nE "(^|[^A-Za-z0-9_.\$}])/(root|work|home)/[A-Za-z.]|(deb|ftp|security|snapshot)\.debian\.org${hosts:+|$hosts}" "${list[@]}"
+}
+
+check_census() {
+	scripts/census.test.py | grep -E '^(not ok|#)'
+	((PIPESTATUS[0] == 0)) && scripts/census.py --mo "$mo"
+}
+
+check_layout() {
+	RNET_LINT_MO=$mo scripts/check-layout.sh
+}
+
+# --- running -----------------------------------------------------------------
+
+checks=(build rustfmt clippy rustdoc checkpatch shellcheck python codespell spdx length panics
+	traces census layout)
+
+exec 8>"$mo.lock"
+flock 8
+
+if [[ ${1:-} == --build ]]; then
+	if ! build >"$out/make.log" 2>&1; then
+		tail -n 40 "$out/make.log" >&2
+		die "the build with warnings as errors failed" "the whole log is $out/make.log"
+	fi
+	echo "$mo"
+	exit
+fi
+
+((!$#)) || checks=("$@")
+echo "TAP version 13"
+echo "1..${#checks[@]}"
+number=0 failed=0
+for name in "${checks[@]}"; do
+	number=$((number + 1))
+	t0=$(date +%s)
+	if "check_$name" >"$out/$name.log" 2>&1 </dev/null; then
+		result=ok
+	else
+		result='not ok'
+		failed=$((failed + 1))
+		# The first lines say most: the rest is in the log.
+		head -n 40 "$out/$name.log" | sed 's/^/# /'
+		echo "# the whole log is $out/$name.log"
+	fi
+	[[ $name != census ]] || sed 's/^/# /' "$out/census.log"
+	echo "$result $number lint $name # $(($(date +%s) - t0)) s"
+done
+echo "# Totals: pass:$((number - failed)) fail:$failed xfail:0 xpass:0 skip:0 error:0"
+((failed == 0))
