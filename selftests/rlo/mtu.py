@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 # pylint: disable=wrong-import-position
 import socket
 
+import kernel
 import ktap
 import net
 
@@ -31,9 +32,10 @@ def dont_fragment(sock, address):
 
 def packets_of(pair, size):
     """How many packets one datagram of this size is."""
-    before = net.link_stats()["tx"]["packets"]
+    statistics = net.SYS + "/class/net/lo/statistics/tx_packets"
+    before = kernel.number(statistics)
     net.send_udp(pair, 1, size)
-    return net.link_stats()["tx"]["packets"] - before
+    return kernel.number(statistics) - before
 
 
 @ktap.case(net.LANES)
@@ -44,7 +46,9 @@ def default(lane):
     ktap.equal("MTU in sysfs", open(env.lo + "/mtu", encoding="ascii").read(), "65536\n")
     for address in V4_V6:
         pair = net.udp_pair(address)
-        ktap.equal("packets for %d bytes to %s" % (biggest(address), address), packets_of(pair, biggest(address)), 1)
+        size = min(biggest(address), 65536 - 48)
+        ktap.equal("packets for %d bytes to %s" % (size, address), packets_of(pair, size), 1)
+        net.send_udp(pair, 1, biggest(address))
         ktap.fails("EMSGSIZE", "one byte more", pair[0].send, bytes(biggest(address) + 1))
 
 
