@@ -19,7 +19,7 @@ import census  # pylint: disable=wrong-import-position
 
 # File, what is on the line, why it cannot panic at run time.
 ALLOWED = [
-    ("rust/rnet/param.rs", "out[i] = bytes[i]", "const fn, called by module_param! for statics only"),
+    ("rust/rnet/param.rs", "out[i] = bytes[i]", "const fn, only module_param! calls it, for a static"),
     ("rust/rnet/param.rs", 'panic!("parameter name")', "in the initialiser of a static"),
 ]
 
