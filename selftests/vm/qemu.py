@@ -48,16 +48,16 @@ def has_device(name):
     return ('name "%s"' % name) in out.stdout.decode(errors="replace")
 
 
-def kvm_works(cache, kernel, initrd):
+def kvm_works(cache, kernel, initrd, node="/dev/kvm"):
     """Whether a VM under KVM gets as far as its first process.
 
     The node may be there and still not run an ordinary kernel (nested
     virtualization), so a probe boots one. The answer is kept for this boot of
     this host and for this kernel.
     """
-    if not os.path.exists("/dev/kvm"):
+    if not os.path.exists(node):
         return False
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if not os.access(node, os.R_OK | os.W_OK):
         note_kvm("you may not open it (group kvm?)")
         return False
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
