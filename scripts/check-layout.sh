@@ -50,9 +50,14 @@ clang_layouts "$helpers" -fdump-record-layouts-complete |
 # Some are local to a function: clang complains about these and goes on.
 clang_layouts "$tmp/sizes.c" -fdump-record-layouts >"$tmp/layouts" 2>"$tmp/errors" || true
 
-functions_with() { # FILE PATTERN
-	objdump -dr --no-show-raw-insn "$1" |
-		awk -v pattern="$2" '/^[0-9a-f]+ <.*>:$/ { name = $2 } $0 ~ pattern { print name }' | sort -u
+# Each instruction on one line with its relocation.
+instructions() {
+	objdump -dr --no-show-raw-insn "$1" | sed -E ':a; N; $!ba; s/\n[^\n]*(R_X86_64_[^\n]*)/ \1/g'
+}
+
+functions_with() { # FILE PATTERN [BUT-NOT]
+	instructions "$1" | awk -v pattern="$2" -v but="${3:-^$}" \
+		'/^[0-9a-f]+ <.*>:$/ { name = $2 } $0 ~ pattern && $0 !~ but { print name }' | sort -u
 }
 
 # The helpers by themselves, made of the bitcode as drivers are.
@@ -61,25 +66,23 @@ backend=$(sed -nE '1s/.* && ([^&]*clang[^&]*) -c [^ ]+ -o [^ ]+ *(;.*)?$/\1/p' s
 eval "$backend -c rust/helpers/helpers.bc -o '$tmp/helpers.o'"
 
 results() {
-	local name
+	local count canary='%gs:0x28|__(ref_)?stack_chk'
 	python3 -B "$RNET_REPO/scripts/check-layout.py" "$tmp/layouts" "$vmlinux" ||
-		! grep -q . "$tmp/errors" || sed -n '1,10s/^/# clang: /p' "$tmp/errors"
+		sed -n '1,10s/^/# clang: /p' "$tmp/errors"
 
 	# What the kernel's own compiler does with a prefix, bitcode does, too.  The
 	# canary is not of interest.
-	functions_with rust/helpers/helpers.o '%gs:' >"$tmp/gcc"
-	functions_with "$tmp/helpers.o" '%gs:' >"$tmp/clang"
-	objdump -dr "$tmp/helpers.o" | grep -q '%gs:' || echo "# there is no %gs: at all"
-	name=prefix
+	functions_with rust/helpers/helpers.o '%gs:' "$canary" >"$tmp/gcc"
+	functions_with "$tmp/helpers.o" '%gs:' "$canary" >"$tmp/clang"
 	verdict "per-CPU accesses of $(wc -l <"$tmp/gcc") helpers have their segment prefix" \
 		"$(comm -23 "$tmp/gcc" "$tmp/clang")" "$(wc -l <"$tmp/gcc")"
 
-	name=$(functions_with rlo.ko 'add.*%gs:' | grep -c 'loop_back\|start_xmit' || true)
+	count=$(functions_with rlo.ko 'add.*%gs:' | grep -c 'loop_back\|start_xmit' || true)
 	verdict "the inlined counters of rlo.ko have their segment prefix" \
-		"$( ((name > 0)) || echo 'no addition with %gs: in its transmit path')" 1
+		"$( ((count > 0)) || echo 'no addition with %gs: in its transmit path')" 1
 
 	verdict "helpers from bitcode have no stack protector" \
-		"$(functions_with "$tmp/helpers.o" '%gs:0x28|__stack_chk')" 1
+		"$(functions_with "$tmp/helpers.o" "$canary")" 1
 }
 
 # verdict NAME PROBLEMS COUNT: nothing looked at is no success.

@@ -185,7 +185,7 @@ check_traces() {
 	mapfile -t list < <(texts)
 	hosts=$(sed -nE 's/^(deb|URIs:).*https?:\/\/([^/ :]+).*/\2/p' /etc/apt/sources.list \
 		/etc/apt/sources.list.d/* 2>/dev/null | sort -u | sed 's/[.]/\\./g' | paste -sd '|')
-	! grep -nE "(^|[^A-Za-z0-9_.\$}])(/root/[.]|/work/|/home/[a-z])|(deb|ftp|security|snapshot)\.debian\.org${hosts:+|$hosts}" "${list[@]}"
+	! grep -nE "(^|[^A-Za-z0-9_.\$}])/(root/[.]|work/|home/[a-z])|(deb|ftp|security|snapshot)\.debian\.org${hosts:+|$hosts}" "${list[@]}"
 }
 
 check_census() {
@@ -217,11 +217,18 @@ fi
 ((!$#)) || checks=("$@")
 echo "TAP version 13"
 echo "1..${#checks[@]}"
-number=0 failed=0
+number=0 failed=0 skipped=0
 for name in "${checks[@]}"; do
 	number=$((number + 1))
 	t0=$(date +%s)
-	if "check_$name" >"$out/$name.log" 2>&1 </dev/null; then
+	"check_$name" >"$out/$name.log" 2>&1 </dev/null
+	status=$?
+	note="$(($(date +%s) - t0)) s"
+	if ((status == 4)); then
+		result=ok
+		note="SKIP $(sed -n 's/^1\.\.0 # SKIP //p' "$out/$name.log")"
+		skipped=$((skipped + 1))
+	elif ((status == 0)); then
 		result=ok
 	else
 		result='not ok'
@@ -231,7 +238,7 @@ for name in "${checks[@]}"; do
 		echo "# the whole log is $out/$name.log"
 	fi
 	[[ $name != census || $result != ok ]] || sed 's/^/# /' "$out/census.log"
-	echo "$result $number lint $name # $(($(date +%s) - t0)) s"
+	echo "$result $number lint $name # $note"
 done
-echo "# Totals: pass:$((number - failed)) fail:$failed xfail:0 xpass:0 skip:0 error:0"
+echo "# Totals: pass:$((number - failed - skipped)) fail:$failed xfail:0 xpass:0 skip:$skipped error:0"
 ((failed == 0))
