@@ -28,8 +28,9 @@ rnet::counters! {
 type Counts = Counters<Count>;
 
 /// `/sys/class/net/rdummy0/rnet_dummy/`
-static FILES: [Attribute<Counts>; 1] =
-    [Attribute::ro(c"packets", |c, page| page.emit(fmt!("{}\n", c.sum(Count::Packets))))];
+static FILES: [Attribute<Counts>; 1] = [Attribute::ro(c"packets", |c, page| {
+    page.emit(fmt!("{}\n", c.sum(Count::Packets)))
+})];
 
 struct Dummy(Arc<Counts>);
 

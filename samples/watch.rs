@@ -37,10 +37,16 @@ rnet::counters! {
 type Counts = Counters<Count>;
 
 static FILES: [Attribute<Counts>; 4] = [
-    Attribute::ro(c"registered", |c, page| page.emit(fmt!("{}\n", c.sum(Count::Registered)))),
-    Attribute::ro(c"unregistered", |c, page| page.emit(fmt!("{}\n", c.sum(Count::Unregistered)))),
+    Attribute::ro(c"registered", |c, page| {
+        page.emit(fmt!("{}\n", c.sum(Count::Registered)))
+    }),
+    Attribute::ro(c"unregistered", |c, page| {
+        page.emit(fmt!("{}\n", c.sum(Count::Unregistered)))
+    }),
     Attribute::ro(c"up", |c, page| page.emit(fmt!("{}\n", c.sum(Count::Up)))),
-    Attribute::ro(c"down", |c, page| page.emit(fmt!("{}\n", c.sum(Count::Down)))),
+    Attribute::ro(c"down", |c, page| {
+        page.emit(fmt!("{}\n", c.sum(Count::Down)))
+    }),
 ];
 
 struct Watcher(Arc<Counts>);

@@ -38,10 +38,16 @@ static TOTAL: [Attribute<State>; 6] = [
         })
     }),
     Attribute::ro(c"packets", |s, page| {
-        show(page, sum(s, Count::Accepted).wrapping_add(sum(s, Count::Dropped)))
+        show(
+            page,
+            sum(s, Count::Accepted).wrapping_add(sum(s, Count::Dropped)),
+        )
     }),
     Attribute::ro(c"bytes", |s, page| {
-        show(page, sum(s, Count::AcceptedBytes).wrapping_add(sum(s, Count::DroppedBytes)))
+        show(
+            page,
+            sum(s, Count::AcceptedBytes).wrapping_add(sum(s, Count::DroppedBytes)),
+        )
     }),
     Attribute::ro(c"accepted", |s, page| show(page, sum(s, Count::Accepted))),
     Attribute::ro(c"dropped", |s, page| show(page, sum(s, Count::Dropped))),
@@ -61,10 +67,17 @@ impl OneCpu {
 
 static ONE_CPU: [Attribute<OneCpu>; 4] = [
     Attribute::ro(c"packets", |s, page| {
-        show(page, s.read(Count::Accepted).wrapping_add(s.read(Count::Dropped)))
+        show(
+            page,
+            s.read(Count::Accepted).wrapping_add(s.read(Count::Dropped)),
+        )
     }),
     Attribute::ro(c"bytes", |s, page| {
-        show(page, s.read(Count::AcceptedBytes).wrapping_add(s.read(Count::DroppedBytes)))
+        show(
+            page,
+            s.read(Count::AcceptedBytes)
+                .wrapping_add(s.read(Count::DroppedBytes)),
+        )
     }),
     Attribute::ro(c"accepted", |s, page| show(page, s.read(Count::Accepted))),
     Attribute::ro(c"dropped", |s, page| show(page, s.read(Count::Dropped))),

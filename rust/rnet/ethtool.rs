@@ -3,7 +3,7 @@
 //! What `ethtool` asks a device.
 //!
 //! A driver implements [`Ethtool`] and names the table in
-//! [`Driver::ETHTOOL`](crate::netdev::Driver::ETHTOOL):
+//! [`Driver::ETHTOOL`]:
 //!
 //! ```ignore
 //! const ETHTOOL: Option<EthtoolTable<Self>> = Some(EthtoolTable::new());

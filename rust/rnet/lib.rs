@@ -5,7 +5,7 @@
 //! With this crate a network driver for Linux is written in Rust without any `unsafe`: the device
 //! ([`netdev`]), the packets ([`skb`]), network namespaces ([`netns`]), per-CPU counters
 //! ([`percpu`]), statistics ([`stats`]), ethtool ([`ethtool`]), sysfs ([`sysfs`]), module parameters
-//! ([`module_param!`](crate::module_param)) and what ties them to a module's life ([`module`]).
+//! ([`module_param!`](crate::module_param)) and what ties them to a module's life ([`mod@module`]).
 //!
 //! # The rules that the types enforce
 //!

@@ -2,7 +2,7 @@
 
 //! The life of a module that uses the layer.
 //!
-//! [`module!`](crate::module) takes what the kernel's own `module!` takes and wraps the type in the
+//! [`module!`](crate::module!) takes what the kernel's own `module!` takes and wraps the type in the
 //! layer's adapter. The adapter hands [`Module::init`] an [`InitCtx`], without which nothing can be
 //! registered, and at exit ends every registration that is left before the module's text goes away.
 
@@ -14,7 +14,7 @@ use crate::{
     registry, //
 };
 
-/// A module on the layer. Used through [`module!`](crate::module).
+/// A module on the layer. Used through [`module!`](crate::module!).
 ///
 /// At exit the value is dropped first, then everything still registered is unregistered, newest
 /// first, then the layer waits for RCU readers and callbacks (`synchronize_net()`,
@@ -39,7 +39,7 @@ impl ModuleCtx {
 
 /// Proof that the module's init function is running: process context, no locks. What may be
 /// registered only there ([`netns`](crate::netns) callbacks and
-/// [`netdev::Notifier`](crate::netdev::Notifier)s, which both take `pernet_ops_rwsem`) asks for it.
+/// [`netdev::Notifier`]s, which both take `pernet_ops_rwsem`) asks for it.
 pub struct InitCtx(());
 
 impl InitCtx {
@@ -49,7 +49,7 @@ impl InitCtx {
     }
 }
 
-/// What the kernel sees as the module. Made by [`module!`](crate::module) only.
+/// What the kernel sees as the module. Made by [`module!`](crate::module!) only.
 #[doc(hidden)]
 pub struct Adapter<T: Module> {
     inner: Option<T>,
@@ -60,7 +60,7 @@ impl<T: Module> Adapter<T> {
     ///
     /// # Safety
     ///
-    /// Called by the code that [`module!`](crate::module) generates, once, at module init.
+    /// Called by the code that [`module!`](crate::module!) generates, once, at module init.
     pub unsafe fn load() -> Result<Self> {
         // SAFETY: Once per load, before anything else of the layer, by this function's contract.
         unsafe {

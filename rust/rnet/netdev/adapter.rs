@@ -21,8 +21,8 @@ use kernel::{
     },
     prelude::*,
     sync::atomic::{
-        Atomic,
         Acquire,
+        Atomic,
         Relaxed,
         Release, //
     },
@@ -233,10 +233,7 @@ impl<T: Driver> Adapter<T> {
         0
     }
 
-    unsafe extern "C" fn get_stats64(
-        dev: *mut nb::net_device,
-        stats: *mut nb::rtnl_link_stats64,
-    ) {
+    unsafe extern "C" fn get_stats64(dev: *mut nb::net_device, stats: *mut nb::rtnl_link_stats64) {
         // SAFETY: Called under RCU or RTNL between registration and the end of unregistration, so
         // device and data are there; `stats` is the caller's own.
         let (device, data, stats) = unsafe {

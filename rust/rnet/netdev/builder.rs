@@ -36,7 +36,7 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// `dev` is a device whose private area is a [`Priv`], allocated for `T`, unregistered, owned by
+/// `dev` is a device whose private area is a `Priv`, allocated for `T`, unregistered, owned by
 /// this value.
 pub struct Builder<T: Driver> {
     pub(super) dev: NonNull<nb::net_device>,

@@ -94,11 +94,7 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// off. Without a queue discipline it may still be called on other CPUs while
     /// the device is being closed, but never once [`stop`](Self::stop) runs. C callback:
     /// `ndo_start_xmit`.
-    fn start_xmit<'call>(
-        &self,
-        skb: TxSkb<'call>,
-        cx: &XmitCx<'_>,
-    ) -> Xmit<'call, Self::Queueing>;
+    fn start_xmit<'call>(&self, skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, Self::Queueing>;
 
     /// The device goes up. RTNL; may sleep. Transmit queues are started after it succeeded. C
     /// callback: `ndo_open`.

@@ -143,7 +143,7 @@ struct Area {
 /// # Invariants
 ///
 /// While `live` is set, and for one grace period after it was cleared, `id` is an id of
-/// `net_generic()` that is readable in every namespace and finds an [`Area`].
+/// `net_generic()` that is readable in every namespace and finds an `Area`.
 pub struct Slot<T: Pernet> {
     id: Atomic<u32>,
     taken: Atomic<u32>,

@@ -63,7 +63,9 @@ impl Pernet for Pins {
 
 fn this_module() -> *mut nb::module {
     // Only the address is taken.
-    (&raw const kernel::bindings::__this_module).cast_mut().cast()
+    (&raw const kernel::bindings::__this_module)
+        .cast_mut()
+        .cast()
 }
 
 /// Registers the callbacks, if that has not been done. They end with the module.

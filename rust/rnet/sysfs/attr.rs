@@ -189,7 +189,7 @@ impl<T: Send + Sync> RawAttr<T> {
             return EIO.to_errno() as isize;
         };
         // SAFETY: sysfs hands over a page of its own, zeroed.
-        let buf = unsafe { core::slice::from_raw_parts_mut(buf.cast(), nb::PAGE_SIZE as usize) };
+        let buf = unsafe { core::slice::from_raw_parts_mut(buf.cast(), nb::PAGE_SIZE) };
         let mut page = Page { buf, len: 0 };
         match show(data, &mut page) {
             Ok(()) => page.len as isize,
@@ -283,7 +283,9 @@ impl<T: Send + Sync + 'static> Group<T> {
         pointers.push(null_mut(), GFP_KERNEL)?;
 
         let mut raw: nb::attribute_group = zeroed();
-        raw.name = self.name.map_or(core::ptr::null(), |name| name.as_char_ptr());
+        raw.name = self
+            .name
+            .map_or(core::ptr::null(), |name| name.as_char_ptr());
         raw.__bindgen_anon_2.attrs = pointers.as_mut_ptr();
         Ok(GroupMemory(KBox::new(
             Layout {

@@ -2,10 +2,7 @@
 
 //! Directories with a life of their own.
 
-use core::{
-    mem::ManuallyDrop,
-    ptr::null, //
-};
+use core::mem::ManuallyDrop;
 
 use kernel::{
     error::to_result,
@@ -195,7 +192,7 @@ unsafe extern "C" fn get_ownership(
     // SAFETY: A kobject in sysfs holds its parent; the out parameters are the caller's.
     unsafe {
         let parent = nb::kobject_parent(kobj);
-        if parent.cast_const() != null() {
+        if !parent.is_null() {
             nb::kobject_get_ownership(parent, uid, gid);
         }
     }
@@ -203,7 +200,7 @@ unsafe extern "C" fn get_ownership(
 
 struct KType(nb::kobj_type);
 
-// SAFETY: Constant.
+// SAFETY: Nothing writes to the table after compilation, so any thread may read it.
 unsafe impl Sync for KType {}
 
 static KTYPE: KType = KType(nb::kobj_type {
