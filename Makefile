@@ -29,7 +29,8 @@ help:
 #: make clean        remove what was built; make clean-cache: the sysroot and kernels too
 #:
 #: KDIR=DIR          build for that kernel tree (CONFIG_RUST=y), with your own tools
-#: KVER=7.3.4        choose the stock kernel (default: the newest 7.3 there is)
+#: KVER=7.3.4        choose the stock kernel (default: the newest 7.3 that the mirror has
+#:                   when the cache is made)
 #: RNET_CACHE=DIR    what is kept between runs (default ~/.cache/rnet, about 5 GB)
 #: RNET_MIRROR=URL   Debian mirror (default: your apt's, or Debian's)
 #: MODDIR=DIR        where built modules are put (default: in the cache)

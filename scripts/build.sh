@@ -109,7 +109,7 @@ kernel_make() {
 	[[ -z ${W:-} ]] || args+=("W=$W")
 	[[ -z ${V:-} ]] || args+=("V=$V")
 	if [[ -n $prepared ]]; then
-		"$RNET_REPO/scripts/enter.sh" "${args[@]}" "$@"
+		env -u ARCH -u CROSS_COMPILE -u KBUILD_OUTPUT -u LLVM -u CC "$RNET_REPO/scripts/enter.sh" "${args[@]}" "$@"
 	else
 		"${args[@]}" "$@"
 	fi

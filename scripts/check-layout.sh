@@ -87,8 +87,9 @@ results() {
 
 # verdict NAME PROBLEMS COUNT: nothing looked at is no success.
 verdict() {
+	local line
 	if [[ -n $2 ]] || (($3 == 0)); then
-		sed 's/^/# /' <<<"${2:-nothing to look at}"
+		while read -r line; do echo "# $line"; done <<<"${2:-nothing to look at}"
 		echo "not ok layout: $1"
 	else
 		echo "ok layout: $1"

@@ -13,6 +13,8 @@ case ${1:-} in
 --inner)
 	shift
 	mount_sysroot
+	# What names files of the host, or changes how its programs run.
+	unset LD_PRELOAD LD_LIBRARY_PATH PYTHONPATH PYTHONHOME PERL5LIB GIT_DIR
 	# shellcheck disable=SC2016 # expands in the sysroot
 	HOME=/root PATH=/usr/lib/llvm-19/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		LC_ALL=C.UTF-8 TMPDIR=/tmp \

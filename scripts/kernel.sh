@@ -15,6 +15,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+unset ARCH CROSS_COMPILE KBUILD_OUTPUT LLVM MAKEFLAGS MFLAGS MAKELEVEL
 FLAVOUR=amd64
 CHOICE=$RNET_KERNELS/.choice
 

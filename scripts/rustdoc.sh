@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# rustdoc.sh: the layer's documentation from its source, in
-# $RNET_CACHE/doc/rustdoc/rnet/index.html (make rustdoc, make doc).  Any warning,
-# such as a broken link, is an error.  rustdoc gets the command line that Kbuild
-# gave rustc, so that it sees the kernel's crates and configuration.
+# rustdoc.sh [OUT]: the layer's documentation from its source, in OUT or
+# $RNET_CACHE/doc/rustdoc; begins at rnet/index.html there.  Any warning, such as a
+# broken link, is an error.  rustdoc gets the command line that Kbuild gave rustc,
+# so that it sees the kernel's crates and configuration.
 # RNET_LINT_MO names a build directory; without it, scripts/lint.sh makes one.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -14,7 +14,7 @@ set -euo pipefail
 	env ${RNET_LINT_MO:+RNET_LINT_MO="$RNET_LINT_MO"} "$RNET_REPO/scripts/rustdoc.sh" "$@"
 
 mo=${RNET_LINT_MO:-$("$RNET_REPO/scripts/lint.sh" --build)}
-out=$RNET_CACHE/doc/rustdoc
+out=${1:-$RNET_CACHE/doc/rustdoc}
 kernel=$(kernel_dir)
 release=$(basename "$kernel")
 

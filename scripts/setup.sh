@@ -94,7 +94,7 @@ kernel_track() {
 	step "kernel: download and unpack" 40 "$self/kernel.sh" fetch || exit 1
 	until [[ -e $toolchain ]]; do sleep 0.5; done
 	step "kernel: Rust metadata" 140 "$self/kernel.sh" prepare || exit 1
-	say "kernel: $(tail -n1 "$RNET_LOGS/kernel--Rust-metadata.log")"
+	say "kernel: $(grep 'Rust symbols' "$RNET_LOGS/kernel--Rust-metadata.log")"
 }
 
 times_table() {
