@@ -114,6 +114,18 @@ def drop_net_admin():
     _call(NR_CAPSET, header, data)
 
 
+def keep_only(cap):
+    """Gives up all capabilities but one."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    bit = 1 << cap
+    _call(NR_CAPSET, header, (ctypes.c_uint32 * 6)(bit, bit, 0, 0, 0, 0))
+
+
+def set_dumpable():
+    """Gives a process that changed its user its own files in /proc back: prctl(PR_SET_DUMPABLE)."""
+    _libc.prctl(4, 1, 0, 0, 0)
+
+
 class Log:
     """The kernel's log from now on."""
 

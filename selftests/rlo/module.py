@@ -9,7 +9,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 # pylint: disable=wrong-import-position
 import signal
 import subprocess
-import threading
 import time
 
 import kernel
@@ -177,23 +176,27 @@ def while_namespaces_come():
     """Loaded and removed while namespaces are made and ended: refused or done, never half."""
     kernel.need_module("rlo")
     unload()
-    ended = threading.Event()
-    failed, refused, removed = [], 0, 0
+    refused = removed = 0
+
+    def one_life():
+        os.unshare(os.CLONE_NEWNET)
+        net.set_up("lo")
+        net.send_udp(net.udp_pair("127.0.0.1"), 3, 100)
 
     def maker():
-        while not ended.is_set():
-            pid = os.fork()
-            if pid == 0:
-                status, text, _ = ktap.run(lambda: (os.unshare(os.CLONE_NEWNET), net.set_up("lo"),
-                                                    net.send_udp(net.udp_pair("127.0.0.1"), 3, 100)))
-                if status:
-                    ktap.note(text)
-                os._exit(status)
-            if os.waitpid(pid, 0)[1]:
-                failed.append(pid)
-    threads = [threading.Thread(target=maker) for _ in range(2)]
-    for thread in threads:
-        thread.start()
+        ended = []
+        signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+        while not ended:
+            ktap.value_of(one_life)
+    makers = []
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            status, text, _ = ktap.run(maker)
+            if status:
+                ktap.note(text)
+            os._exit(status)
+        makers.append(pid)
     try:
         for _ in range(8):
             kernel.insmod("rlo")
@@ -212,10 +215,10 @@ def while_namespaces_come():
             else:
                 raise ktap.Failure("with `replace` off it did not drain in 6 s")
     finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-    ktap.equal("namespaces in which something failed", failed, [])
+        for pid in makers:
+            os.kill(pid, signal.SIGTERM)
+        results = [os.waitpid(pid, 0)[1] for pid in makers]
+    ktap.equal("makers of namespaces", results, [0, 0])
     ktap.check(removed == 8, "removed %d times, refused %d times" % (removed, refused))
 
 
