@@ -147,6 +147,9 @@ impl Pernet for Attach {
 
         let rtnl = rtnl::lock();
         if let Some(dev) = net.loopback(&rtnl) {
+            if cx.is_new() && crate::takeover.get() {
+                state.set_active(dev, true, &rtnl)?;
+            }
             state.keep(files::device_dirs(cx.ctx(), dev, &state)?);
         }
         Ok(Arc::new(Attach, GFP_KERNEL)?)

@@ -31,6 +31,13 @@ rnet::module_param! {
         "new network namespaces get rlo's device as lo (default Y)";
 }
 
+rnet::module_param! {
+    /// Whether the `lo` of namespaces that are created from now on and are not replaced is taken
+    /// over from the start, which costs no time.
+    static takeover: bool = false, mode: 0o644,
+        "the kernel's lo of new network namespaces is taken over at once (default N)";
+}
+
 /// The registrations, dropped in this order.
 struct Rlo {
     _dir: Dir,
