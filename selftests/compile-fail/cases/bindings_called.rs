@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Where raw C names can be reached, calling them is unsafe.
+// The layer does not pass on its raw C names, and those of the kernel's crate are unsafe to call.
+// error: E0433 could not find `__nb` in `rnet`
 // error: E0133 call to unsafe function
-// error: E0133 use of extern static
+// error: E0133 use of mutable static
 
 use rnet::prelude::*;
 
@@ -10,9 +11,9 @@ include!("../skeleton.rs");
 
 pub fn call() {
     rnet::__nb::rtnl_lock(); //~
-    let _ = &rnet::__nb::kobj_sysfs_ops; //~
 }
 
 pub fn other() {
     kernel::bindings::synchronize_rcu(); //~
+    let _ = &kernel::bindings::__this_module; //~
 }

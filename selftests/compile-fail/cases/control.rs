@@ -24,7 +24,8 @@ use rnet::{
         NetInit,
         Pernet,
         PernetHandle,
-        Slot, //
+        Slot,
+        SlotRef, //
     },
     prelude::*,
     rtnl,
@@ -66,7 +67,7 @@ struct Hook;
 
 impl TxHook for Hook {
     fn start_xmit<'call>(skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
-        let _ = SLOT.get(cx.dev().net(), cx).map(|state| state.0);
+        let _ = SLOT.get(cx.dev().net(cx), cx).map(|state| state.0);
         Xmit::Taken(skb.consume())
     }
 }
@@ -77,10 +78,7 @@ static SLOT: Slot<State> = Slot::new();
 
 impl Pernet for State {
     const KIND: Kind = Kind::Subsys;
-
-    fn slot() -> &'static Slot<Self> {
-        &SLOT
-    }
+    const SLOT: SlotRef<Self> = SlotRef::new(&SLOT);
 
     fn init(net: &Net, cx: &NetInit<'_>) -> Result<Arc<Self>> {
         let guard = rtnl::lock();
@@ -96,7 +94,7 @@ struct Watch;
 
 impl Notifier for Watch {
     fn event(&self, _event: Event, dev: &Device, rtnl: &Rtnl) {
-        let _ = dev.net().loopback(rtnl).map(Device::mtu);
+        let _ = dev.net(rtnl).loopback(rtnl).map(Device::mtu);
         let _: Result<Hold> = dev.hold();
     }
 }
@@ -116,6 +114,10 @@ pub fn all_of_it(init: &InitCtx) -> Result {
     let rcu = rcu::read_lock();
     let value = SLOT.get(Net::init_net(), &rcu).map(|state| state.0);
     drop(rcu);
-    pr_info!("{} {}\n", reg.device(), value.unwrap_or(0));
+    let guard = rtnl::lock();
+    if let Some(dev) = reg.device(&guard) {
+        pr_info!("{} {}\n", dev, value.unwrap_or(0));
+    }
+    drop(guard);
     Ok(())
 }

@@ -5,13 +5,15 @@
 
 use rnet::{
     netdev::Registration,
-    prelude::*, //
+    prelude::*,
+    rtnl, //
 };
 
 include!("../skeleton.rs");
 
 pub fn after<T: Driver>(reg: Registration<T>) -> u32 {
-    let dev = reg.device();
+    let guard = rtnl::lock();
+    let dev = reg.device(&guard);
     drop(reg); //~
-    dev.mtu()
+    dev.map_or(0, Device::mtu)
 }

@@ -9,7 +9,8 @@ use rnet::{
         Kind,
         NetInit,
         Pernet,
-        Slot, //
+        Slot,
+        SlotRef, //
     },
     prelude::*,
 };
@@ -24,10 +25,7 @@ static SLOT: Slot<State> = Slot::new();
 
 impl Pernet for State {
     const KIND: Kind = Kind::Subsys;
-
-    fn slot() -> &'static Slot<Self> {
-        &SLOT
-    }
+    const SLOT: SlotRef<Self> = SlotRef::new(&SLOT);
 
     fn init(net: &Net, _cx: &NetInit<'_>) -> Result<Arc<Self>> {
         keep(net); //~

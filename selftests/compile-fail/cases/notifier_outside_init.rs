@@ -14,7 +14,8 @@ use rnet::{
         Kind,
         NetInit,
         Pernet,
-        Slot, //
+        Slot,
+        SlotRef, //
     },
     prelude::*,
 };
@@ -33,10 +34,7 @@ static SLOT: Slot<State> = Slot::new();
 
 impl Pernet for State {
     const KIND: Kind = Kind::Subsys;
-
-    fn slot() -> &'static Slot<Self> {
-        &SLOT
-    }
+    const SLOT: SlotRef<Self> = SlotRef::new(&SLOT);
 
     fn init(_net: &Net, cx: &NetInit<'_>) -> Result<Arc<Self>> {
         let handle = NotifierHandle::new(&cx.ctx(), Watch)?; //~

@@ -14,5 +14,5 @@ use rnet::{
 include!("../skeleton.rs");
 
 pub fn keep<T: Pernet>(slot: &'static Slot<T>, cx: &XmitCx<'_>) -> Option<&'static T> {
-    slot.get(cx.dev().net(), cx) //~
+    slot.get(cx.dev().net(cx), cx) //~
 }

@@ -14,7 +14,7 @@ impl Driver for Case {
     type Queueing = NoQueue;
 
     fn start_xmit<'call>(&self, skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
-        let _ = cx.dev().net().loopback(cx); //~
+        let _ = cx.dev().net(cx).loopback(cx); //~
         Xmit::Taken(skb.consume())
     }
 }
