@@ -90,6 +90,12 @@ def read(path):
         return file.read().rstrip("\n")
 
 
+def read_again(fd):
+    """An open file from its beginning."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    return os.read(fd, 100)
+
+
 def number(path):
     """A file's one number."""
     return int(read(path))

@@ -23,6 +23,7 @@ SYS = "/tmp/rnet-sys"
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFMTU, SIOCSIFMTU, IFF_UP = 0x8913, 0x8914, 0x8921, 0x8922, 1
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 3, 0x0800, 0x86DD
 PACKET_HOST, PACKET_OUTGOING = 0, 4
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 
 
 class Env:
@@ -166,14 +167,22 @@ def family(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+def set_buffer(sock, force, polite, size):
+    """Sets a buffer's size beyond the limit, or up to it where that takes a privilege."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, force, size)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, polite, size)
+
+
 def udp_pair(address, rcvbuf=4 << 20):
     """(sender, receiver) where the receiver is bound to the address."""
     receiver = socket.socket(family(address), socket.SOCK_DGRAM)
-    receiver.setsockopt(socket.SOL_SOCKET, 33, rcvbuf)  # SO_RCVBUFFORCE
+    set_buffer(receiver, SO_RCVBUFFORCE, socket.SO_RCVBUF, rcvbuf)
     receiver.bind((address, 0))
     receiver.settimeout(5)
     sender = socket.socket(family(address), socket.SOCK_DGRAM)
-    sender.setsockopt(socket.SOL_SOCKET, 32, rcvbuf)  # SO_SNDBUFFORCE
+    set_buffer(sender, SO_SNDBUFFORCE, socket.SO_SNDBUF, rcvbuf)
     sender.connect(receiver.getsockname())
     return sender, receiver
 
@@ -232,7 +241,7 @@ class Sniffer:
 
     def __init__(self, name):
         self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        self.sock.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         self.sock.bind((name, ETH_P_ALL))
         self.sock.setblocking(False)
 

@@ -113,16 +113,10 @@ def open_all(env):
     return [os.open(path, os.O_RDONLY) for path in paths] + [os.open(env.lo + "/rlo/active", os.O_RDWR)]
 
 
-def read_again(fd):
-    """A file from its beginning."""
-    os.lseek(fd, 0, os.SEEK_SET)
-    return os.read(fd, 100)
-
-
 def all_gone(fds):
     """Fails unless every descriptor answers ENODEV."""
     for fd in fds:
-        ktap.fails("ENODEV", "reading after the end", read_again, fd)
+        ktap.fails("ENODEV", "reading after the end", kernel.read_again, fd)
     ktap.fails("ENODEV", "writing after the end", os.write, fds[-1], b"1")
 
 
@@ -135,10 +129,10 @@ def open_over_rmmod(lane):
     fds = open_all(env)
     directory = os.open(env.lo + "/rlo", os.O_RDONLY)
     for fd in fds:
-        ktap.check(read_again(fd), "nothing to read")
+        ktap.check(kernel.read_again(fd), "nothing to read")
     kernel.rmmod("rlo")
     all_gone(fds)
-    ktap.fails("ENODEV", "reading a file of the module", read_again, module)
+    ktap.fails("ENODEV", "reading a file of the module", kernel.read_again, module)
     ktap.equal("names in the open directory", ktap.error_of(os.listdir, directory) or os.listdir(directory), [])
     kernel.insmod("rlo")
     all_gone(fds)
@@ -163,10 +157,10 @@ def open_over_namespace(lane):
         os._exit(0)
     text, fds, _, _ = socket.recv_fds(ours, 1000, 30)
     ktap.equal("the namespace", text, b".")
-    ktap.check(all(read_again(fd) for fd in fds), "nothing to read")
+    ktap.check(all(kernel.read_again(fd) for fd in fds), "nothing to read")
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    ktap.wait_for("the files are gone", lambda: ktap.error_of(read_again, fds[0]) == "ENODEV")
+    ktap.wait_for("the files are gone", lambda: ktap.error_of(kernel.read_again, fds[0]) == "ENODEV")
     time.sleep(0.2)
     all_gone(fds)
 
@@ -183,7 +177,7 @@ def read_while_removed():
             try:
                 fds = open_all(env)
                 for fd in fds:
-                    read_again(fd)
+                    kernel.read_again(fd)
                     read += 1
                 os.write(fds[-1], b"01"[read % 2:][:1])
             except OSError as error:

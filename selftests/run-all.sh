@@ -1,0 +1,185 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# run-all.sh [--lane LANE] [--list] [PATTERN...]: every test of the project.
+# First what needs no VM, then the test programs in a few boots.  A pattern
+# names programs (rlo/route, samples, vm); PROGRAM:CASES selects cases in it,
+# both as the shell's patterns.  The last line counts KTAP results.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd -P)
+repo=$(cd "$here/.." && pwd -P)
+# shellcheck source=scripts/lib.sh
+. "$repo/scripts/lib.sh"
+
+# What runs on the host, in the sysroot: file, limit in seconds, command.
+HOST=(
+	"selftests/vm/test-splat.py|60|scripts/enter.sh python3 -B selftests/vm/test-splat.py"
+	"scripts/lint.sh|300|scripts/lint.sh"
+	"selftests/compile-fail/run.sh|300|selftests/compile-fail/run.sh"
+	"scripts/test-errors.sh|180|scripts/test-errors.sh"
+)
+# Programs by boot: what leaves the module alone, and what loads and removes it.
+BOOTS=(
+	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/backlog rlo/identity rlo/userns"
+	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/tipc samples/dummy samples/watch"
+)
+BOOT_LIMIT=420
+
+lane=vm list='' patterns=()
+while (($#)); do
+	case $1 in
+	--lane) lane=${2:?--lane needs a name}; shift ;;
+	--list) list=1 ;;
+	-h | --help) sed -n '4,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	-*) die "unknown option $1" "see selftests/run-all.sh --help" 2 ;;
+	*) patterns+=("$1") ;;
+	esac
+	shift
+done
+
+# chosen NAME: whether to run it; prints the patterns for its cases.
+chosen() {
+	local pattern name=$1 hit=1 cases=''
+	((${#patterns[@]})) || return 0
+	for pattern in "${patterns[@]}"; do
+		# shellcheck disable=SC2053 # a pattern
+		if [[ $name == *${pattern%%:*}* ]]; then
+			hit=0
+			[[ $pattern != *:* ]] || cases+=:${pattern#*:}
+		fi
+	done
+	printf '%s' "$cases"
+	return "$hit"
+}
+
+passed=0 failed=0 skipped=0
+failures=()
+
+# tally LOG WHAT: counts the results in a log.
+tally() {
+	local line
+	while IFS= read -r line; do
+		case $line in
+		"not ok "*"# TODO"* | "not ok "*"# SKIP"* | "ok "*"# SKIP"*) ((++skipped)) ;;
+		"not ok "*)
+			((++failed))
+			failures+=("$2: ${line#not ok }")
+			;;
+		"ok "*) ((++passed)) ;;
+		esac
+	done <"$1"
+}
+
+fail() {
+	((++failed))
+	failures+=("$1")
+	printf 'not ok %s\n' "$1"
+}
+
+count_only() {
+	grep -cE "$1" "$2" || true
+}
+
+# host_check FILE LIMIT CMD...: one result, or those that it prints.
+host_check() {
+	local file=$1 limit=$2 log status start
+	shift 2
+	start=$(date +%s)
+	if [[ ! -x $repo/$file ]]; then
+		fail "$file is not there or not executable"
+		return
+	fi
+	say "$file: starts"
+	log=$logs/${file//\//-}.log
+	(cd "$repo" && exec timeout -k 10 "$limit" "$@") >"$log" 2>&1 </dev/null
+	status=$?
+	grep -E '^(not ok|#? ?[0-9]+ (passed|failed))' "$log"
+	if (($(count_only '^(not )?ok ' "$log"))); then
+		tally "$log" "$file"
+		if ((status && !$(count_only '^not ok ' "$log"))); then
+			tail -n 15 "$log"
+			fail "$file: status $status"
+		fi
+	elif ((status == 0)); then
+		((++passed))
+	elif ((status == 4)); then
+		((++skipped))
+	else
+		tail -n 15 "$log"
+		fail "$file: status $status (124: it took longer than $limit s)"
+	fi
+	say "$file: status $status, $(($(date +%s) - start)) s"
+}
+
+# boot NUMBER PROGRAM[:CASES]...
+boot() {
+	local number=$1 out=$logs/boot-$1 status start program done_
+	shift
+	start=$(date +%s)
+	say "boot $number of ${#BOOTS[@]}: $*"
+	mkdir -p "$out"
+	(cd "$repo" && exec selftests/vm/run --lane "$lane" --time-limit "$BOOT_LIMIT" --out "$out" -- \
+		python3 -B selftests/lib/guest.py "$BOOT_LIMIT" "${@/#/selftests/}") |
+		tee "$out.log" | while IFS= read -r line; do
+		case $line in
+		"# program "*:*) say "${line#\# program }" ;;
+		"# program "* | "# Totals: "* | "# "*": "*[0-9]" s" | "ok "* | "KTAP "* | 1..*) ;;
+		*) printf '%s\n' "$line" ;;
+		esac
+	done
+	status=${PIPESTATUS[0]}
+	if ((status == 126)) && ! grep -q "^not ok .*kernel's log" "$out.log"; then
+		# A complaint that came with no program: at the end, or fatal.
+		sed -i 's/^ok /not ok (the kernel complained in this boot) /' "$out.log"
+	fi
+	tally "$out.log" "boot $number"
+	((status == 0 || status == 126)) || fail "boot $number: status $status (124: time limit, 125: no VM), see $out"
+	((status != 126)) || fail "boot $number: the kernel complained, see $out"
+	for program in "$@"; do
+		done_=$(count_only "^# program ${program%%:*}: status" "$out.log")
+		((done_)) || fail "${program%%:*} did not run to its end"
+	done
+	say "boot $number: status $status, $(($(date +%s) - start)) s"
+}
+
+mapfile -t names < <(for entry in "${HOST[@]}"; do echo "${entry%%|*}"; done)
+if [[ $list ]]; then
+	for name in "${names[@]}" ${BOOTS[@]}; do
+		chosen "$name" >/dev/null && echo "$name"
+	done
+	exit 0
+fi
+
+logs=$RNET_CACHE/out/check-$$
+mkdir -p "$logs" || die "cannot write to $RNET_CACHE" "set RNET_CACHE to a directory of your own"
+say "logs are in $logs"
+
+for entry in "${HOST[@]}"; do
+	IFS='|' read -r file limit command <<<"$entry"
+	chosen "$file" >/dev/null || continue
+	# shellcheck disable=SC2086 # words
+	host_check "$file" "$limit" $command
+done
+
+number=0
+for group in "${BOOTS[@]}"; do
+	((++number))
+	programs=()
+	for name in $group; do
+		if cases=$(chosen "$name"); then
+			programs+=("$name.py$cases")
+		fi
+	done
+	((${#programs[@]})) || continue
+	boot "$number" "${programs[@]}"
+done
+
+if ((${#failures[@]})); then
+	echo
+	echo "What failed:"
+	printf '  %s\n' "${failures[@]}"
+elif ((passed)); then
+	rm -rf "$logs"
+fi
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+((failed == 0 && passed > 0))
