@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Does the census see what it must, and only that?  KTAP; run by scripts/lint.sh."""
+"""Do the censuses see what they must, and only that?  KTAP; run by scripts/lint.sh."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,6 +12,17 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 import census  # pylint: disable=wrong-import-position
+
+
+def module_of(name):
+    """A script as a module, although there is a dot in its name."""
+    spec = importlib.util.spec_from_file_location(name.replace(".", "_"), os.path.join(HERE, name + ".py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+panics = module_of("census.panics")
 
 # Name, code, what is counted, how many findings.
 SNIPPETS = [
@@ -60,6 +72,24 @@ SNIPPETS = [
     ("range and number", "fn f() { for i in 0..unsafe_count {} let x = 1.0e3; }", {}, 0),
 ]
 
+# Name, code, what could panic.
+PANICS = [
+    ("unwrap", "fn f() { x.unwrap(); }", ["unwrap()"]),
+    ("expect over lines", "fn f() { x\n.expect(\"y\"); }", ["expect()"]),
+    ("unwrap as a function", "fn f() { x.map(Option::unwrap); }", ["unwrap()"]),
+    ("unwrap_or", "fn f() { x.unwrap_or(0).unwrap_or_default(); }", []),
+    ("unwrap in a comment", "// x.unwrap()\nfn f() { let a = \"x.unwrap()\"; }", []),
+    ("panicking macros", "fn f() { panic!(); todo!(); unreachable!(); assert!(x); }", ["panic!", "todo!", "unreachable!", "assert!"]),
+    ("assertion by the compiler", "fn f() { const { assert!(C::LEN > 0) }; static_assert!(x); build_assert!(y); }", []),
+    ("index", "fn f() { let a = b[0] + c.d[i] + e()[1] + g[0][1]; }", ["indexing with []"] * 5),
+    ("slice", "fn f() { g(&a[1..]); }", ["indexing with []"]),
+    ("array types and values", "fn f(a: &mut [u8], b: [u8; 4]) -> [u8; 2] { let c = [0; 4]; for x in [1, 2] {} return [1, 2]; }", []),
+    ("slice pattern", "fn f() { match a { [_] | [b'o', _] => 1, _ => 2 } }", []),
+    ("attribute", "#[inline]\n#[must_use]\nfn f() {}", []),
+    ("macro with brackets", "fn f() { kvec![1, 2]; }", []),
+    ("lifetime", "fn f<'a>(x: &'a [u8]) {}", []),
+]
+
 # Files of a small tree, whether the census passes, what it says.
 GOOD = {
     "rust/rnet/lib.rs": "fn f() {\n    // SAFETY: It is valid here.\n    unsafe { g() }\n}\n",
@@ -91,6 +121,11 @@ def snippet_problem(code, counts, findings):
     return None
 
 
+def panic_problem(code, expected):
+    found = [what for _, what in panics.rust(code)]
+    return None if found == expected else f"found {found}, expected {expected}"
+
+
 def tree_problem(changes, passes, says):
     with tempfile.TemporaryDirectory() as root:
         for path, text in {**GOOD, **changes}.items():
@@ -108,6 +143,7 @@ def tree_problem(changes, passes, says):
 
 def main():
     results = [(name, snippet_problem(*rest)) for name, *rest in SNIPPETS]
+    results += [("panics: " + name, panic_problem(*rest)) for name, *rest in PANICS]
     results += [(name, tree_problem(*rest)) for name, *rest in TREES]
     print("TAP version 13")
     print(f"1..{len(results)}")
