@@ -1,26 +1,54 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# doc.sh [--rustdoc]: the documentation as HTML in $RNET_CACHE/doc: Documentation/
-# by Sphinx and, beside it in rustdoc/, the layer's own (only that with --rustdoc).
-# Warnings are errors.
+# doc.sh [--rustdoc]: Documentation/ as HTML in $RNET_CACHE/doc/html (Sphinx) and,
+# which it links to, the layer's own documentation in $RNET_CACHE/doc/rustdoc (only
+# that with --rustdoc).  Warnings and broken links between the two are errors.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-"$RNET_REPO/scripts/build.sh" --stock >/dev/null || exit 1
-mapfile -t facts < <("$RNET_REPO/scripts/build.sh" --stock --print-key | tail -n5)
-out=$RNET_CACHE/doc/${facts[1]}
+case ${1:-} in
+'' | --rustdoc) ;;
+*) die "doc.sh: unknown option $1" "it knows --rustdoc" ;;
+esac
+
+[[ -e /.rnet/base ]] || "$RNET_REPO/scripts/setup.sh" || exit 1
+out=$RNET_CACHE/doc
 mkdir -p "$out"
+# One at a time: two checkouts share the cache.
+exec 8>"$out.lock"
+flock 8
 
-"$RNET_REPO/scripts/enter.sh" python3 -B "$RNET_REPO/scripts/rustdoc.py" "${facts[3]}" "$RNET_REPO" "$out/rustdoc" rnet ||
-	die "rustdoc of the layer failed" "the first warning or error is above"
-say "rustdoc: $out/rustdoc/rnet/index.html"
-[[ ${1:-} != --rustdoc ]] || exit 0
+if [[ ${1:-} != --rustdoc ]]; then
+	say "Sphinx"
+	# Anew, so that a page that was not changed still has its say; no state is kept.
+	rm -rf "$out/html.new"
+	"$RNET_REPO/scripts/enter.sh" sphinx-build -q -E -W --keep-going -b html \
+		-d "$out/html.new/.doctrees" "$RNET_REPO/Documentation" "$out/html.new" ||
+		die "Sphinx has something to complain about" "the warnings are above"
+	rm -rf "$out/html.new/.doctrees" "$out/html"
+	mv "$out/html.new" "$out/html"
+fi
 
-[[ -e $RNET_REPO/Documentation/conf.py ]] || die "there is no Documentation/conf.py" "run it from a whole checkout"
-"$RNET_REPO/scripts/enter.sh" sphinx-build -q -W --keep-going -b html -d "$out/doctrees" "$RNET_REPO/Documentation" "$out/html" ||
-	die "the documentation has errors" "they are above"
-mkdir -p "$out/html/rustdoc"
-cp -a "$out/rustdoc/." "$out/html/rustdoc/"
-say "documentation: $out/html/index.html (rustdoc in $out/html/rustdoc/rnet)"
+say "rustdoc"
+"$RNET_REPO/scripts/rustdoc.sh" "$out/rustdoc" >/dev/null ||
+	die "rustdoc has something to complain about" "the warnings are above"
+[[ ${1:-} != --rustdoc ]] || { say "rustdoc: $out/rustdoc/rnet/index.html"; exit; }
+
+# broken_links: links from the pages into rustdoc that lead nowhere.
+broken_links() {
+	local link page anchor
+	grep -rhoE 'href="\.\./rustdoc/[^"]+"' "$out/html" | sed -E 's/^href="\.\.\/(.*)"$/\1/' | sort -u |
+		while IFS= read -r link; do
+			page=${link%%#*} anchor=
+			[[ $link != *#* ]] || anchor=${link#*#}
+			if [[ ! -e $out/$page ]] || { [[ -n $anchor ]] && ! grep -qF "id=\"$anchor\"" "$out/$page"; }; then
+				echo "$link"
+			fi
+		done
+}
+broken=$(broken_links)
+[[ -z $broken ]] || die "links from Documentation/ into rustdoc that lead nowhere: ${broken//$'\n'/ }" \
+	"correct the :rust: roles in Documentation/*.rst"
+say "documentation: $out/html/index.html; the layer: $out/rustdoc/rnet/index.html"

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Sphinx configuration. `make doc` builds with warnings as errors.
+
+Roles of our own, so that the text cannot name what is not there:
+
+:src:`PATH`           a file or directory of this repository
+:cfail:`CASE`         a case of selftests/compile-fail
+:test:`PROGRAM CASE`  a case of a test program below selftests/
+:rust:`MODULE::ITEM`  an item of crate rnet, or ITEM::METHOD; links to rustdoc
+"""
+
+import pathlib
+import re
+
+from docutils import nodes
+
+REPO = pathlib.Path(__file__).resolve().parent.parent
+
+project = "rnet"
+copyright = "The rnet developers, GPL-2.0"
+extensions = []
+exclude_patterns = ["ABI"]
+highlight_language = "none"
+html_theme = "sphinx_rtd_theme"
+html_show_sphinx = False
+html_copy_source = False
+nitpicky = True
+smartquotes = False
+
+KINDS = (("struct", "struct"), ("enum", "enum"), ("trait", "trait"), ("fn", "fn"))
+
+
+def literal(rawtext, text, good, problem, inliner, lineno, uri=None):
+    """The text as a literal, or a warning, which `make doc` makes an error."""
+    if not good:
+        message = inliner.reporter.warning(problem, line=lineno)
+        return [inliner.problematic(rawtext, rawtext, message)], [message]
+    node = nodes.literal(rawtext, text)
+    return [nodes.reference(rawtext, "", node, refuri=uri) if uri else node], []
+
+
+def src(_role, rawtext, text, lineno, inliner, options=None, content=None):
+    """A path in the repository."""
+    return literal(rawtext, text, (REPO / text).exists(), f"there is no {text}", inliner, lineno)
+
+
+def cfail(_role, rawtext, text, lineno, inliner, options=None, content=None):
+    """A compile-fail case."""
+    path = REPO / "selftests/compile-fail/cases" / (text + ".rs")
+    return literal(rawtext, text, path.exists(), f"there is no case {text}", inliner, lineno)
+
+
+def test(_role, rawtext, text, lineno, inliner, options=None, content=None):
+    """A case of a test program."""
+    text = " ".join(text.split())
+    program, _, case = text.partition(" ")
+    path = REPO / "selftests" / program
+    good = path.exists() and f"\ndef {case}(" in path.read_text(encoding="utf-8")
+    return literal(rawtext, text, good, f"there is no test {text}", inliner, lineno)
+
+
+def rustdoc(text):
+    """Where rustdoc describes it, or None."""
+    parts = text.split("::")
+    source = "".join(p.read_text(encoding="utf-8") for p in sorted((REPO / "rust/rnet").rglob("*.rs")))
+    if text.endswith("!"):
+        found = re.search(rf"macro_rules! {parts[-1][:-1]}\b", source)
+        return f"macro.{parts[-1][:-1]}.html" if found else None
+    for depth in (1, 2):
+        for keyword, kind in KINDS:
+            item = parts[-depth] if len(parts) >= depth else ""
+            if re.search(rf"^(?:\s*)pub (?:const |unsafe )*{keyword} {item}\b", source, re.M) and item:
+                page = "/".join(parts[:len(parts) - depth] + [f"{kind}.{item}.html"])
+                if depth == 1:
+                    return page
+                if re.search(rf"\bfn {parts[-1]}\b", source):
+                    return f"{page}#{'tymethod' if kind == 'trait' and parts[-1] in REQUIRED else 'method'}.{parts[-1]}"
+    return None
+
+
+# Methods of traits without a default: rustdoc links to them by another name.
+REQUIRED = ("start_xmit", "init", "event")
+
+
+def rust(_role, rawtext, text, lineno, inliner, options=None, content=None):
+    """An item of crate rnet."""
+    page = rustdoc(text)
+    shown = text if text.endswith("!") else "::".join(text.split("::")[-2:]) if re.search(r"::[a-z_]+$", text) \
+        else text.split("::")[-1]
+    return literal(rawtext, shown, page, f"rnet has no {text}", inliner, lineno, f"../rustdoc/rnet/{page}")
+
+
+def setup(app):
+    """Registers the roles."""
+    for name, function in (("src", src), ("cfail", cfail), ("test", test), ("rust", rust)):
+        app.add_role(name, function)
