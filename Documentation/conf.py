@@ -27,8 +27,6 @@ html_copy_source = False
 nitpicky = True
 smartquotes = False
 
-KINDS = (("struct", "struct"), ("enum", "enum"), ("trait", "trait"), ("fn", "fn"))
-
 
 def literal(rawtext, text, good, problem, inliner, lineno, uri=None):
     """The text as a literal, or a warning, which `make doc` makes an error."""
@@ -66,15 +64,16 @@ def rustdoc(text):
     if text.endswith("!"):
         found = re.search(rf"macro_rules! {parts[-1][:-1]}\b", source)
         return f"macro.{parts[-1][:-1]}.html" if found else None
-    for depth in (1, 2):
-        for keyword, kind in KINDS:
-            item = parts[-depth] if len(parts) >= depth else ""
-            if re.search(rf"^(?:\s*)pub (?:const |unsafe )*{keyword} {item}\b", source, re.M) and item:
-                page = "/".join(parts[:len(parts) - depth] + [f"{kind}.{item}.html"])
-                if depth == 1:
-                    return page
-                if re.search(rf"\bfn {parts[-1]}\b", source):
-                    return f"{page}#{'tymethod' if kind == 'trait' and parts[-1] in REQUIRED else 'method'}.{parts[-1]}"
+    method = len(parts) > 1 and parts[-2][0].isupper()
+    item = parts[-2] if method else parts[-1]
+    for keyword in ("struct", "enum", "trait", "fn"):
+        if re.search(rf"^\s*pub (?:const |unsafe )*{keyword} {item}\b", source, re.M):
+            page = "/".join(parts[:-2 if method else -1] + [f"{keyword}.{item}.html"])
+            if not method:
+                return page
+            if re.search(rf"\bfn {parts[-1]}\b", source):
+                anchor = "tymethod" if keyword == "trait" and parts[-1] in REQUIRED else "method"
+                return f"{page}#{anchor}.{parts[-1]}"
     return None
 
 
@@ -85,8 +84,8 @@ REQUIRED = ("start_xmit", "init", "event")
 def rust(_role, rawtext, text, lineno, inliner, options=None, content=None):
     """An item of crate rnet."""
     page = rustdoc(text)
-    shown = text if text.endswith("!") else "::".join(text.split("::")[-2:]) if re.search(r"::[a-z_]+$", text) \
-        else text.split("::")[-1]
+    parts = text.split("::")
+    shown = "::".join(parts[-2:]) if len(parts) > 1 and parts[-2][0].isupper() else parts[-1]
     return literal(rawtext, shown, page, f"rnet has no {text}", inliner, lineno, f"../rustdoc/rnet/{page}")
 
 
