@@ -57,7 +57,7 @@ doc:
 	@scripts/doc.sh
 
 rustdoc:
-	@scripts/doc.sh --rustdoc
+	@scripts/rustdoc.sh
 
 install:
 	@scripts/install.sh

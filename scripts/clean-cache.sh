@@ -23,7 +23,7 @@ if grep -qF " $RNET_CACHE/" /proc/self/mountinfo; then
 fi
 remove() {
 	cd "$RNET_CACHE" || return
-	rm -rf --one-file-system sysroot sysroot.new kernel build modules initramfs out doc log \
+	rm -rf --one-file-system sysroot sysroot.new kernel build modules initramfs out doc doc.lock lint log \
 		kvm-probe* times.log .times.* .toolchain.*
 }
 if [[ $EUID -eq 0 ]]; then
