@@ -23,13 +23,14 @@ BOOTS=(
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/backlog rlo/identity rlo/userns"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/tipc samples/dummy samples/watch"
 )
-BOOT_LIMIT=420
+# Seconds for one boot.
+BOOT_LIMIT=${RNET_BOOT_LIMIT:-480}
 
-lane=vm list='' patterns=()
+lane=vm list_only='' patterns=()
 while (($#)); do
 	case $1 in
 	--lane) lane=${2:?--lane needs a name}; shift ;;
-	--list) list=1 ;;
+	--list) list_only=1 ;;
 	-h | --help) sed -n '4,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	-*) die "unknown option $1" "see selftests/run-all.sh --help" 2 ;;
 	*) patterns+=("$1") ;;
@@ -143,8 +144,12 @@ boot() {
 }
 
 mapfile -t names < <(for entry in "${HOST[@]}"; do echo "${entry%%|*}"; done)
-if [[ $list ]]; then
-	for name in "${names[@]}" ${BOOTS[@]}; do
+if [[ $list_only ]]; then
+	for group in "${BOOTS[@]}"; do
+		read -ra words <<<"$group"
+		names+=("${words[@]}")
+	done
+	for name in "${names[@]}"; do
 		chosen "$name" >/dev/null && echo "$name"
 	done
 	exit 0

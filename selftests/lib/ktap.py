@@ -160,13 +160,22 @@ def value_of(function, *args, limit=60):
     return value
 
 
-def main():
-    """Runs the cases that the arguments (patterns) name, or all; --list lists them."""
+def main(first=None):
+    """Runs the cases that the arguments (patterns) name, or all; --list lists them.
+
+    Skips everything if first(), in the main process, raises Skip.
+    """
     patterns = [a for a in sys.argv[1:] if not a.startswith("--")] or ["*"]
     cases = [c for c in _cases if any(fnmatch.fnmatch(c[0], p) for p in patterns)]
     if "--list" in sys.argv[1:]:
         print("\n".join(c[0] for c in cases))
         return PASS
+    status, text, _ = run(first) if first else (PASS, "", None)
+    if status != PASS:
+        print("KTAP version 1\n1..%d" % (status == FAIL))
+        note(text)
+        print("not ok 1 before the cases" if status == FAIL else "# SKIP " + text, flush=True)
+        return status
     print("KTAP version 1\n1..%d" % len(cases), flush=True)
     count = {PASS: 0, FAIL: 0, SKIP: 0}
     for number, (name, function, args, limit) in enumerate(cases, 1):

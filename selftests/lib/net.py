@@ -81,6 +81,11 @@ def in_lane(lane, function, limit=60):
     return ktap.value_of(lambda: function(enter(lane)), limit=limit)
 
 
+def main():
+    """A test program of rlo."""
+    return ktap.main(lambda: kernel.need_module("rlo"))
+
+
 def restore_defaults():
     """The module as it is after loading."""
     if kernel.loaded("rlo"):

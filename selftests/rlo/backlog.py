@@ -198,4 +198,4 @@ def rps(lane):
 
 ktap.finally_(net.restore_defaults)
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(net.main())

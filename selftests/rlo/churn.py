@@ -106,12 +106,12 @@ def churn(lane, count):
 
 @ktap.case(net.LANES, limit=150)
 def under_traffic(lane):
-    """100 namespaces (40 for lo), four at a time, killed in the middle of TCP and UDP."""
+    """100 namespaces (40 but for replacement), four at a time, killed in the middle of TCP and UDP."""
     kernel.need_module("rlo")
     kernel.write(TIMEOUT, "1")
     log = kernel.Log()
     before = (kernel.number(net.REPLACED), kernel.refcnt("rlo"))
-    ktap.equal("workers", churn(lane, 40 if lane == "lo" else 100), [0] * WORKERS)
+    ktap.equal("workers", churn(lane, 100 if lane == "replacement" else 40), [0] * WORKERS)
     nothing_left(before)
     ktap.equal("kernel's log", log.lines(r"waiting for|rlo"), [])
 
@@ -235,4 +235,4 @@ def restore():
 
 
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(net.main())

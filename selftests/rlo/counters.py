@@ -142,4 +142,4 @@ def read_only(lane):
 
 ktap.finally_(net.restore_defaults)
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(net.main())

@@ -137,4 +137,4 @@ def odd_values(lane):
 
 ktap.finally_(net.restore_defaults)
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(net.main())

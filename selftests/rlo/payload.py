@@ -10,13 +10,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import hashlib
 import re
 import socket
+import struct
 import subprocess
 import threading
+import time
 
 import ktap
 import net
 
 V4_V6 = ("127.0.0.1", "::1")
+SO_TIMESTAMPNS, SO_TIMESTAMPING = 35, 37
 
 
 def stream(address, size, chunks, big=None):
@@ -156,6 +159,39 @@ def ping(lane):
             ktap.equal("rlo's packets for 5 pings of %d bytes to %s" % (size, address), env.rlo("packets") - before, 10)
 
 
+def stamp_of(sock, flags=0):
+    """The (first) time stamp that came with a packet, in ns of the real-time clock."""
+    _, control, _, _ = sock.recvmsg(4096, 1024, flags)
+    for level, kind, data in control:
+        if level == socket.SOL_SOCKET and kind in (SO_TIMESTAMPNS, SO_TIMESTAMPING):
+            seconds, nanoseconds = struct.unpack_from("qq", data)
+            return seconds * 10 ** 9 + nanoseconds
+    raise ktap.Failure("no time stamp")
+
+
+@ktap.case(net.LANES)
+def timestamps(lane):
+    """Software time stamps of sending and of arrival, and arrival's is not that of sending."""
+    net.enter(lane)
+    for address in V4_V6:
+        sender, receiver = net.udp_pair(address)
+        receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        # TX_SOFTWARE, SOFTWARE, OPT_TSONLY
+        sender.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, 1 << 1 | 1 << 4 | 1 << 11)
+        tap = net.Sniffer("lo").sock
+        tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        for _ in range(5):
+            begin = time.time_ns()
+            sender.send(b"when?")
+            arrived = stamp_of(receiver)
+            end = time.time_ns()
+            left = stamp_of(sender, socket.MSG_ERRQUEUE)
+            ktap.check(begin <= left <= arrived <= end, "sent at 0, left at %d, arrived at %d, received at %d ns"
+                       % (left - begin, arrived - begin, end - begin))
+            out, back = stamp_of(tap), stamp_of(tap)
+            ktap.check(begin <= out < back <= end, "on lo: out at %d, in at %d ns" % (out - begin, back - begin))
+
+
 @ktap.case(net.LANES)
 def sctp(lane):
     """SCTP, whose checksum lo does not compute."""
@@ -204,4 +240,4 @@ def unix_and_raw(lane):
 
 ktap.finally_(net.restore_defaults)
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(net.main())

@@ -166,4 +166,4 @@ def tcpdump(lane):
 
 ktap.finally_(net.restore_defaults)
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(net.main())

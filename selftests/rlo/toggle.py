@@ -165,4 +165,4 @@ def restore():
 
 
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(net.main())

@@ -148,4 +148,4 @@ def not_a_sibling():
 
 ktap.finally_(net.restore_defaults)
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(net.main())

@@ -162,4 +162,4 @@ def restore():
 
 
 if __name__ == "__main__":
-    sys.exit(ktap.main())
+    sys.exit(ktap.main(lambda: kernel.need_module("rnet_watch")))
