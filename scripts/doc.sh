@@ -17,7 +17,7 @@ esac
 out=$RNET_CACHE/doc
 mkdir -p "$out"
 # One at a time: two checkouts share the cache.
-exec 8>"$out.lock"
+exec 8>"$out/.lock"
 flock 8
 
 if [[ ${1:-} != --rustdoc ]]; then
