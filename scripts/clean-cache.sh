@@ -26,6 +26,7 @@ remove() {
 	rm -rf --one-file-system sysroot sysroot.new kernel build modules initramfs out doc doc.lock lint log \
 		kvm-probe* times.log .times.* .toolchain.*
 }
+say "removing what rnet keeps in $RNET_CACHE: takes about 15 s, longer on a busy disk"
 if [[ $EUID -eq 0 ]]; then
 	remove
 else
