@@ -53,6 +53,8 @@ def main():
             print("not ok %s took longer than %g s" % (name, limit), flush=True)
         elif planned != seen_results or status not in (0, 1, 4):
             print("not ok %s ended with status %d and %d of %d results" % (name, status, seen_results, planned), flush=True)
+        elif not planned:
+            print("ok %s # SKIP all of it" % name, flush=True)
         complaints = [c for c in splat.find(kernel_log()) if c not in seen]
         seen.update(complaints)
         for kind, _, line in complaints[:10]:
