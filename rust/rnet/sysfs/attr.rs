@@ -77,9 +77,13 @@ impl<'a> Input<'a> {
     /// A truth value, as the kernel writes them: 1/0, y/n, on/off. Errors: `EINVAL` for anything
     /// else, also with something behind it.
     pub fn bool(&self) -> Result<bool> {
-        match self.bytes {
-            [_] | [b'o' | b'O', _] | [b'o' | b'O', b'f' | b'F', _] => kstrtobool_bytes(self.bytes),
-            _ => Err(EINVAL),
+        let word = self.bytes.len() == 1
+            || self.bytes.eq_ignore_ascii_case(b"on")
+            || self.bytes.eq_ignore_ascii_case(b"off");
+        if word {
+            kstrtobool_bytes(self.bytes)
+        } else {
+            Err(EINVAL)
         }
     }
 
