@@ -14,6 +14,16 @@ __rnet_helper bool rnet_helper_net_eq(const struct net *a, const struct net *b)
 	return net_eq(a, b);
 }
 
+__rnet_helper struct net *rnet_helper_maybe_get_net(struct net *net)
+{
+	return maybe_get_net(net);
+}
+
+__rnet_helper void rnet_helper_put_net(struct net *net)
+{
+	put_net(net);
+}
+
 __rnet_helper struct net *rnet_helper_init_net(void)
 {
 	return &init_net;

@@ -6,7 +6,13 @@
 //! layer's adapter. The adapter hands [`Module::init`] an [`InitCtx`], without which nothing can be
 //! registered, and at exit ends every registration that is left before the module's text goes away.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Full, //
+    },
+};
 use net_bindings as nb;
 
 use crate::{
@@ -49,6 +55,9 @@ impl InitCtx {
     }
 }
 
+/// Whether [`Adapter::load`] has been called.
+static LOADED: Atomic<u32> = Atomic::new(0);
+
 /// What the kernel sees as the module. Made by [`module!`](crate::module!) only.
 #[doc(hidden)]
 pub struct Adapter<T: Module> {
@@ -62,7 +71,11 @@ impl<T: Module> Adapter<T> {
     ///
     /// Called by the code that [`module!`](crate::module!) generates, once, at module init.
     pub unsafe fn load() -> Result<Self> {
-        // SAFETY: Once per load, before anything else of the layer, by this function's contract.
+        // Safe code can call the trait's function by its name a second time.
+        if LOADED.xchg(1, Full) != 0 {
+            return Err(EBUSY);
+        }
+        // SAFETY: Once per load, before anything else of the layer, as just checked.
         unsafe {
             registry::init();
             netdev::init_overrides();

@@ -199,7 +199,9 @@ impl<T: Driver> Builder<T> {
     ///
     /// # Errors
     ///
-    /// What the initialiser of `data` fails with; `EEXIST` for a name in use; `ENOMEM`; or what a
+    /// `EOPNOTSUPP` for a [`loopback`](Self::loopback), which only a namespace can have
+    /// ([`replace_loopback`](crate::netns::replace_loopback)); `ENODEV` if `net` is ending; what
+    /// the initialiser of `data` fails with; `EEXIST` for a name in use; `ENOMEM`; or what a
     /// notifier answers. The device and its data are freed then.
     pub fn register<E>(
         self,

@@ -10,7 +10,10 @@
 
 use core::{
     marker::PhantomData,
-    ptr::NonNull, //
+    ptr::{
+        null_mut,
+        NonNull, //
+    },
 };
 
 use kernel::{
@@ -19,6 +22,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Relaxed,
             Release, //
         },
         Arc, //
@@ -97,48 +101,30 @@ impl<H: TxHook> TxOverride<H> {
         // SAFETY: A valid table, constant since registration.
         let mut ops = unsafe { original.as_ptr().read() };
         ops.ndo_start_xmit = Some(start_xmit::<H>);
-        let copy = KBox::into_raw(KBox::new(ops, GFP_KERNEL)?);
-        // SAFETY: `KBox::into_raw` does not return null.
-        let copy = unsafe { NonNull::new_unchecked(copy) };
-
-        let inner = match Self::inner(dev, original, copy) {
-            Ok(inner) => inner,
-            Err(err) => {
-                // SAFETY: Ours, and nobody has seen it.
-                drop(unsafe { KBox::from_raw(copy.as_ptr()) });
-                return Err(err);
-            }
-        };
+        let copy = KBox::new(ops, GFP_KERNEL)?;
+        let inner = Arc::new(
+            Inner {
+                dev: dev.hold()?,
+                original,
+                copy: Atomic::new(KBox::into_raw(copy)),
+                active: Atomic::new(0),
+            },
+            GFP_KERNEL,
+        )?;
         let handle = Handle::new(inner, |inner| {
             TAKEN.lock().push(inner.dev.as_raw() as usize, GFP_KERNEL)?;
             // SAFETY: Under RTNL, which writers of the pointer hold; the copy is complete, and
             // lives until a grace period after the pointer was put back.
-            unsafe { nb::netdev_set_ops(inner.dev.as_raw(), inner.copy.as_ptr()) };
+            unsafe { nb::netdev_set_ops(inner.dev.as_raw(), inner.copy.load(Relaxed)) };
             inner.active.store(1, Release);
             Ok(())
         })?;
         Ok(Self(handle, PhantomData))
     }
 
-    fn inner(
-        dev: &Device,
-        original: NonNull<nb::net_device_ops>,
-        copy: NonNull<nb::net_device_ops>,
-    ) -> Result<Arc<Inner>> {
-        Ok(Arc::new(
-            Inner {
-                dev: dev.hold()?,
-                original,
-                copy,
-                active: Atomic::new(0),
-            },
-            GFP_KERNEL,
-        )?)
-    }
-
     /// Gives the device its own callback back, with RTNL already held. May sleep for a grace
     /// period. When another module has taken the device over since, it must let go first: the
-    /// override is returned, still in place.
+    /// override is returned, still in place; it must not be dropped with RTNL held.
     pub fn restore(self, rtnl: &Rtnl) -> Result<(), Self> {
         if self.0.restore(rtnl) {
             Ok(())
@@ -166,10 +152,11 @@ pub(crate) unsafe fn init() {
 /// # Invariants
 ///
 /// While `active` is 1, `dev` points to `copy`, or somebody has exchanged the table once more.
+/// `copy` is null or a box of ours that nobody else will free.
 struct Inner {
     dev: Hold,
     original: NonNull<nb::net_device_ops>,
-    copy: NonNull<nb::net_device_ops>,
+    copy: Atomic<*mut nb::net_device_ops>,
     active: Atomic<u32>,
 }
 
@@ -182,23 +169,35 @@ impl Inner {
     /// Puts the device's own table back. False when another module's table is in the way.
     fn restore(&self, _rtnl: &Rtnl) -> bool {
         let dev = self.dev.as_raw();
+        let copy = self.copy.load(Relaxed);
         if self.active.load(Acquire) != 1 {
             return true;
         }
         // SAFETY: A held device, under RTNL.
-        if unsafe { nb::netdev_ops(dev) } != self.copy.as_ptr().cast_const() {
+        if unsafe { nb::netdev_ops(dev) } != copy.cast_const() {
             return false;
         }
         self.active.store(0, Release);
+        self.copy.store(null_mut(), Relaxed);
         TAKEN.lock().retain(|taken| *taken != dev as usize);
         // SAFETY: Under RTNL. Readers hold the pointer only inside RCU-bh read-side sections, which
         // a grace period waits for; the copy is a `kmalloc()` allocation and ours, and nobody else
         // has been given a pointer to it, since it was the device's table until now.
         unsafe {
             nb::netdev_set_ops(dev, self.original.as_ptr());
-            nb::kfree_rcu_mightsleep(self.copy.as_ptr().cast());
+            nb::kfree_rcu_mightsleep(copy.cast());
         }
         true
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let copy = self.copy.load(Relaxed);
+        if !copy.is_null() {
+            // SAFETY: By the type invariant; installing it has failed, so no device points to it.
+            drop(unsafe { KBox::from_raw(copy) });
+        }
     }
 }
 

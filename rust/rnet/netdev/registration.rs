@@ -35,7 +35,10 @@ use crate::{
         Handle,
         Registered, //
     },
-    rtnl::Rtnl, //
+    rtnl::{
+        self,
+        Rtnl, //
+    },
 };
 
 /// A registered device of driver `T`. Dropping it unregisters and frees the device.
@@ -63,10 +66,16 @@ impl<T: Driver> Registration<T> {
     where
         Error: From<E>,
     {
+        // A namespace ends its own loopback device; here the handle does.
+        if builder.as_device().is_loopback() {
+            return Err(EOPNOTSUPP);
+        }
+        // A namespace that is ending would be freed with the device in it.
+        let net = net.get().ok_or(ENODEV)?;
         // SAFETY: `builder` is consumed here, so this is the only call.
         unsafe { builder.init_data(data)? };
-        // SAFETY: A device of our own, not registered; `net` lives at least until we return, and
-        // then as long as it has devices.
+        // SAFETY: A device of our own, not registered; `net` cannot end until we return, and then
+        // takes care of the devices that are in it.
         unsafe { nb::dev_net_set(builder.dev.as_ptr(), net.as_raw()) };
 
         let inner = Arc::new(
@@ -138,8 +147,15 @@ unsafe impl<T: Driver> Sync for Inner<T> {}
 impl<T: Driver> Registered for Inner<T> {
     fn unregister(&self) {
         if self.state.xchg(State::UNREGISTERED, Full) == State::REGISTERED {
-            // SAFETY: By the type invariant the device was registered; RTNL is not held.
-            unsafe { nb::unregister_netdev(self.dev.as_ptr()) };
+            let _rtnl = rtnl::lock();
+            // SAFETY: By the type invariant the device was registered, and RTNL says whether it
+            // still is.
+            unsafe {
+                if nb::netdev_is_registered(self.dev.as_ptr()) {
+                    nb::unregister_netdevice(self.dev.as_ptr());
+                }
+            }
+            // RTNL is released here, which waits for the users of the device.
         }
     }
 }

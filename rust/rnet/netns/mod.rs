@@ -65,6 +65,14 @@ impl Net {
         unsafe { Self::from_raw(nb::init_net()) }
     }
 
+    /// A reference that keeps the namespace from ending, for a short while. `None` if it has begun
+    /// to end. C function: `maybe_get_net()`.
+    pub(crate) fn get(&self) -> Option<NetRef> {
+        // SAFETY: Valid namespace; the reference is taken only if there is another.
+        let ptr = NonNull::new(unsafe { nb::maybe_get_net(self.as_raw()) })?;
+        Some(NetRef(ptr))
+    }
+
     /// Whether this is the namespace that the machine booted with.
     pub fn is_init_net(&self) -> bool {
         core::ptr::eq(self, Self::init_net())
@@ -90,5 +98,28 @@ impl Net {
         // SAFETY: Registered, because RTNL is held, and for as long as it is: the borrow ends with
         // the proof of it.
         Some(unsafe { Device::from_raw(dev.as_ptr()) })
+    }
+}
+
+/// A namespace that is kept from ending.
+///
+/// # Invariants
+///
+/// Owns a reference.
+pub(crate) struct NetRef(NonNull<nb::net>);
+
+impl core::ops::Deref for NetRef {
+    type Target = Net;
+
+    fn deref(&self) -> &Net {
+        // SAFETY: Kept by the reference of the type invariant.
+        unsafe { Net::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for NetRef {
+    fn drop(&mut self) {
+        // SAFETY: Gives back the reference of the type invariant.
+        unsafe { nb::put_net(self.0.as_ptr()) };
     }
 }
