@@ -4,9 +4,20 @@
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
+/*
+ * net_generic() for ids that the namespace may not know yet. The caller's
+ * pointer stays good: an area is freed a grace period after its owner is gone.
+ */
 __rnet_helper void *rnet_helper_net_generic(const struct net *net, unsigned int id)
 {
-	return net_generic(net, id);
+	struct net_generic *ng;
+	void *ptr;
+
+	rcu_read_lock();
+	ng = rcu_dereference(net->gen);
+	ptr = id < ng->s.len ? ng->ptr[id] : NULL;
+	rcu_read_unlock();
+	return ptr;
 }
 
 __rnet_helper bool rnet_helper_net_eq(const struct net *a, const struct net *b)

@@ -3,6 +3,7 @@
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/if_arp.h>
+#include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <net/netdev_lock.h>
 
@@ -33,6 +34,29 @@ __rnet_helper void rnet_helper_dev_net_set(struct net_device *dev, struct net *n
 __rnet_helper bool rnet_helper_netdev_is_registered(const struct net_device *dev)
 {
 	return dev->reg_state == NETREG_REGISTERED;
+}
+
+__rnet_helper bool rnet_helper_netdev_can_hold(const struct net_device *dev)
+{
+	return dev->reg_state == NETREG_REGISTERED || dev->reg_state == NETREG_UNREGISTERING;
+}
+
+__rnet_helper bool rnet_helper_netdev_has_valid_addr(const struct net_device *dev)
+{
+	return is_valid_ether_addr(dev->dev_addr);
+}
+
+__rnet_helper bool rnet_helper_netdev_need_ops_lock(const struct net_device *dev)
+{
+	return netdev_need_ops_lock(dev);
+}
+
+/* Drivers' tables are constants; one on the heap is somebody's copy. */
+__rnet_helper bool rnet_helper_netdev_ops_on_heap(const struct net_device *dev)
+{
+	const void *ops = READ_ONCE(dev->netdev_ops);
+
+	return virt_addr_valid(ops) && folio_test_slab(virt_to_folio(ops));
 }
 
 __rnet_helper struct kobject *rnet_helper_netdev_kobj(struct net_device *dev)
@@ -163,7 +187,7 @@ rnet_helper_netdev_ops(const struct net_device *dev)
 __rnet_helper void rnet_helper_netdev_set_ops(struct net_device *dev,
 					      const struct net_device_ops *ops)
 {
-	WRITE_ONCE(dev->netdev_ops, ops);
+	smp_store_release(&dev->netdev_ops, ops);
 }
 
 __rnet_helper void rnet_helper_netdev_set_ethtool_ops(struct net_device *dev,

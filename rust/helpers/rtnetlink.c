@@ -8,6 +8,11 @@ __rnet_helper int rnet_helper_restart_syscall(void)
 	return restart_syscall();
 }
 
+__rnet_helper void *rnet_helper_current(void)
+{
+	return current;
+}
+
 __rnet_helper void rnet_helper_assert_rtnl(void)
 {
 	ASSERT_RTNL();

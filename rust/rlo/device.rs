@@ -132,11 +132,7 @@ impl Pernet for Attach {
                 state: state.clone(),
             };
             match replace_loopback(cx, device, data)? {
-                Replaced::Yes(dev) => {
-                    state.set_replaced();
-                    state.keep(files::device_dirs(cx.ctx(), dev, &state)?);
-                    return Ok(Arc::new(Attach, GFP_KERNEL)?);
-                }
+                Replaced::Yes(_) => state.set_replaced(),
                 Replaced::No(err) => rnet::net_warn_ratelimited!(
                     "namespace {} keeps the kernel's lo: error {}\n",
                     net.inum(),
@@ -150,7 +146,15 @@ impl Pernet for Attach {
             if cx.is_new() && crate::takeover.get() {
                 state.set_active(dev, true, &rtnl)?;
             }
-            state.keep(files::device_dirs(cx.ctx(), dev, &state)?);
+            // The namespace works without the files.
+            match files::device_dir(cx.ctx(), dev, &state, &rtnl) {
+                Ok(dir) => state.keep(dir),
+                Err(err) => rnet::net_warn_ratelimited!(
+                    "namespace {} has no files of rlo: error {}\n",
+                    net.inum(),
+                    err.to_errno()
+                ),
+            }
         }
         Ok(Arc::new(Attach, GFP_KERNEL)?)
     }

@@ -103,9 +103,13 @@ fn store_active(state: &State, input: Input<'_>) -> Result {
 }
 
 /// Makes `rlo/` under a loopback device, with a directory for each CPU in it.
-pub(crate) fn device_dirs(ctx: ModuleCtx, dev: &Device, state: &Arc<State>) -> Result<KVec<Dir>> {
-    let mut dirs = KVec::new();
-    let top = Dir::under_device(ctx, dev, c"rlo", &TOTAL, state.clone())?;
+pub(crate) fn device_dir(
+    ctx: ModuleCtx,
+    dev: &Device,
+    state: &Arc<State>,
+    rtnl: &Rtnl,
+) -> Result<Dir> {
+    let top = Dir::under_device(ctx, dev, c"rlo", &TOTAL, state.clone(), rtnl)?;
     for cpu in percpu::possible_cpus() {
         let name = CString::try_from_fmt(fmt!("cpu{}", cpu.as_u32()))?;
         let data = Arc::new(
@@ -115,10 +119,9 @@ pub(crate) fn device_dirs(ctx: ModuleCtx, dev: &Device, state: &Arc<State>) -> R
             },
             GFP_KERNEL,
         )?;
-        dirs.push(top.child(&name, &ONE_CPU, data)?, GFP_KERNEL)?;
+        top.child(&name, &ONE_CPU, data)?;
     }
-    dirs.push(top, GFP_KERNEL)?;
-    Ok(dirs)
+    Ok(top)
 }
 
 /// What belongs to the module and no namespace.

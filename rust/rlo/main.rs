@@ -40,19 +40,20 @@ rnet::module_param! {
 
 /// The registrations, dropped in this order.
 struct Rlo {
-    _dir: Dir,
     _devices: PernetHandle<device::Attach>,
     _states: PernetHandle<state::State>,
+    _dir: Dir,
 }
 
 impl rnet::module::Module for Rlo {
     fn init(init: &InitCtx) -> Result<Self> {
+        let dir = files::module_dir(init.ctx())?;
         let states = PernetHandle::new(init)?;
         let devices = PernetHandle::new(init)?;
         Ok(Rlo {
-            _dir: files::module_dir(init.ctx())?,
             _devices: devices,
             _states: states,
+            _dir: dir,
         })
     }
 }

@@ -59,7 +59,7 @@ pub(crate) struct State {
     #[pin]
     takeover: Mutex<Option<TxOverride<Takeover>>>,
     #[pin]
-    dirs: Mutex<KVec<Dir>>,
+    dir: Mutex<Option<Dir>>,
 }
 
 static SLOT: Slot<State> = Slot::new();
@@ -97,8 +97,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// `EBUSY` when a replaced device is to be switched off, or when another module has taken the
-    /// device over since; what [`TxOverride::install`] fails with.
+    /// `EBUSY` when a replaced device is to be switched off; what [`TxOverride::install`] fails
+    /// with.
     pub(crate) fn set_active(&self, dev: &Device, active: bool, rtnl: &Rtnl) -> Result {
         if self.mode() == Mode::Replacement {
             return if active { Ok(()) } else { Err(EBUSY) };
@@ -107,9 +107,8 @@ impl State {
         if active && takeover.is_none() {
             *takeover = Some(TxOverride::install(self.ctx, dev, rtnl)?);
         } else if !active {
-            if let Some(Err(still)) = takeover.take().map(|t| t.restore(rtnl)) {
-                *takeover = Some(still);
-                return Err(EBUSY);
+            if let Some(takeover) = takeover.take() {
+                takeover.restore(rtnl);
             }
         }
         Ok(())
@@ -127,9 +126,9 @@ impl State {
         self.counters.add(bytes, u64::from(len));
     }
 
-    /// Keeps directories until the namespace ends.
-    pub(crate) fn keep(&self, dirs: KVec<Dir>) {
-        *self.dirs.lock() = dirs;
+    /// Keeps the files until the namespace ends.
+    pub(crate) fn keep(&self, dir: Dir) {
+        *self.dir.lock() = Some(dir);
     }
 }
 
@@ -144,7 +143,7 @@ impl Pernet for State {
                 replaced: Atomic::new(0),
                 ctx: cx.ctx(),
                 takeover <- new_mutex!(None),
-                dirs <- new_mutex!(KVec::new()),
+                dir <- new_mutex!(None),
             }),
             GFP_KERNEL,
         )
@@ -152,8 +151,8 @@ impl Pernet for State {
 
     fn pre_exit(&self, _net: &Net) {
         // The files first: they switch the takeover, and their data is this state.
-        let dirs = core::mem::take(&mut *self.dirs.lock());
-        drop(dirs);
+        let dir = self.dir.lock().take();
+        drop(dir);
         let takeover = self.takeover.lock().take();
         drop(takeover);
     }

@@ -137,17 +137,17 @@ impl<T: Ethtool> Adapter<T> {
         } else {
             None
         },
-        get_sset_count: if T::HAS_STATS {
+        get_sset_count: if T::HAS_STATS && !T::STATS.is_empty() {
             Some(Self::get_sset_count)
         } else {
             None
         },
-        get_strings: if T::HAS_STATS {
+        get_strings: if T::HAS_STATS && !T::STATS.is_empty() {
             Some(Self::get_strings)
         } else {
             None
         },
-        get_ethtool_stats: if T::HAS_STATS {
+        get_ethtool_stats: if T::HAS_STATS && !T::STATS.is_empty() {
             Some(Self::get_ethtool_stats)
         } else {
             None

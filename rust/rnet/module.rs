@@ -9,8 +9,10 @@
 use kernel::{
     prelude::*,
     sync::atomic::{
+        Acquire,
         Atomic,
-        Full, //
+        Full,
+        Release, //
     },
 };
 use net_bindings as nb;
@@ -58,6 +60,15 @@ impl InitCtx {
 /// Whether [`Adapter::load`] has been called.
 static LOADED: Atomic<u32> = Atomic::new(0);
 
+/// Whether init has succeeded, so that the module's references keep its text.
+static READY: Atomic<u32> = Atomic::new(0);
+
+/// Whether a reference to the module keeps it loaded. A module whose init fails is freed whatever
+/// its reference count is.
+pub(crate) fn is_ready() -> bool {
+    READY.load(Acquire) != 0
+}
+
 /// What the kernel sees as the module. Made by [`module!`](crate::module!) only.
 #[doc(hidden)]
 pub struct Adapter<T: Module> {
@@ -81,7 +92,10 @@ impl<T: Module> Adapter<T> {
             netdev::init_overrides();
         }
         match T::init(&InitCtx(())) {
-            Ok(inner) => Ok(Self { inner: Some(inner) }),
+            Ok(inner) => {
+                READY.store(1, Release);
+                Ok(Self { inner: Some(inner) })
+            }
             Err(err) => {
                 quiesce();
                 Err(err)
@@ -107,6 +121,7 @@ fn quiesce() {
         nb::synchronize_net();
         nb::rcu_barrier();
     }
+    netdev::free_override_tables();
 }
 
 /// Declares a module on the layer: the kernel's `module!`, for a type that implements

@@ -93,7 +93,12 @@ impl<C: CounterSet> Counters<C> {
     pub fn new() -> Result<Self> {
         // A 64-bit counter is added to and read in one instruction only there.
         const { assert!(cfg!(CONFIG_64BIT), "rnet needs a 64-bit kernel") };
-        const { assert!(C::LEN > 0) };
+        const {
+            assert!(
+                C::LEN > 0 && C::LEN <= 4096,
+                "a block of counters fits the per-CPU allocator"
+            )
+        };
         // SAFETY: No requirement; returns NULL on failure.
         let ptr = unsafe { nb::alloc_percpu_u64(C::LEN) };
         let ptr = NonNull::new(ptr).ok_or(ENOMEM)?;

@@ -18,6 +18,10 @@ use kernel::{
         },
         Arc, //
     },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
 
 /// Something that can be unregistered, once.
@@ -26,9 +30,16 @@ pub(crate) trait Registered: Send + Sync {
     fn unregister(&self);
 }
 
+/// One registration in the list.
+struct Entry {
+    registered: Arc<dyn Registered>,
+    /// Whether it is still being registered.
+    pending: bool,
+}
+
 kernel::sync::global_lock! {
     // SAFETY: Initialised in `init()` before first use, which `ModuleCtx` proves.
-    unsafe(uninit) static LIVE: Mutex<KVec<Arc<dyn Registered>>> = KVec::new();
+    unsafe(uninit) static LIVE: Mutex<KVVec<Entry>> = KVVec::new();
 }
 
 /// Objects whose last reference the kernel holds (kobjects) and that are still alive.
@@ -44,33 +55,62 @@ pub(crate) unsafe fn init() {
     unsafe { LIVE.init() };
 }
 
-/// Puts `entry` in the list. Errors: `ENOMEM`.
-fn insert(entry: Arc<dyn Registered>) -> Result {
-    LIVE.lock().push(entry, GFP_KERNEL)?;
+/// Puts something in the list that is being registered. Errors: `ENOMEM`.
+fn insert(registered: Arc<dyn Registered>) -> Result {
+    LIVE.lock().push(
+        Entry {
+            registered,
+            pending: true,
+        },
+        GFP_KERNEL,
+    )?;
     Ok(())
 }
 
-fn take(entry: *const u8) -> Option<Arc<dyn Registered>> {
+/// The newest entry of an address comes last, where most are looked for.
+fn position(live: &[Entry], address: *const u8) -> Option<usize> {
+    live.iter()
+        .rposition(|e| Arc::as_ptr(&e.registered).cast::<u8>() == address)
+}
+
+/// Says that something in the list is registered.
+fn commit(address: *const u8) {
     let mut live = LIVE.lock();
-    let at = live
-        .iter()
-        .rposition(|e| Arc::as_ptr(e).cast::<u8>() == entry)?;
+    if let Some(entry) = position(&live, address).and_then(|at| live.get_mut(at)) {
+        entry.pending = false;
+    }
+}
+
+fn take(address: *const u8) -> Option<Entry> {
+    let mut live = LIVE.lock();
+    let at = position(&live, address)?;
     live.remove(at).ok()
+}
+
+/// The newest entry that is registered, and whether there are others.
+fn take_newest() -> (Option<Entry>, bool) {
+    let mut live = LIVE.lock();
+    let newest = live
+        .iter()
+        .rposition(|e| !e.pending)
+        .and_then(|at| live.remove(at).ok());
+    (newest, !live.is_empty())
 }
 
 /// Ends what is still registered, newest first, and waits for objects that the kernel still holds.
 pub(crate) fn sweep() {
     loop {
         // The lock is not held while unregistering: that may sleep for long and take other locks.
-        let last = LIVE.lock().pop();
-        match last {
-            Some(entry) => entry.unregister(),
-            None => break,
+        match take_newest() {
+            (Some(entry), _) => entry.registered.unregister(),
+            // Somebody is registering in a callback of what has just been ended: wait for it.
+            (None, true) => fsleep(Delta::from_millis(1)),
+            (None, false) => break,
         }
     }
     let mut waited = 0u32;
     while OUTSTANDING.load(Relaxed) > 0 {
-        kernel::time::delay::fsleep(kernel::time::Delta::from_millis(10));
+        fsleep(Delta::from_millis(10));
         waited = waited.wrapping_add(1);
         if waited % 1000 == 0 {
             pr_warn!(
@@ -102,6 +142,7 @@ impl<R: Registered + 'static> Handle<R> {
             drop(take(Arc::as_ptr(&inner).cast()));
             return Err(err);
         }
+        commit(Arc::as_ptr(&inner).cast());
         Ok(Self(inner))
     }
 }

@@ -263,8 +263,10 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: Called under RTNL on a device of `T` that has its data.
         let (device, data, rtnl) =
             unsafe { (Device::from_raw(dev), Self::data(dev), Rtnl::assume()) };
+        // What the driver was not asked for must not come up: the core does not check again.
         data.fix_features(device, Features::from_raw(features), &rtnl)
             .as_raw()
+            & features
     }
 
     unsafe extern "C" fn set_features(dev: *mut nb::net_device, features: u64) -> c_int {

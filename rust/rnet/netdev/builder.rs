@@ -88,6 +88,10 @@ impl<T: Driver> Builder<T> {
             if T::LIVE_ADDR_CHANGE {
                 nb::netdev_set_priv_flags(raw, nb::netdev_priv_flags_IFF_LIVE_ADDR_CHANGE, 0);
             }
+            if T::HAS_OPEN || T::HAS_STOP {
+                // Started when `open()` has succeeded.
+                nb::netif_tx_stop_all_queues(raw);
+            }
             nb::netdev_set_lltx(raw, T::LLTX);
             nb::netdev_set_pcpu_stat_type(raw, T::PCPU_STATS.as_raw());
             nb::netdev_set_ops(raw, Adapter::<T>::OPS);
@@ -200,7 +204,8 @@ impl<T: Driver> Builder<T> {
     /// # Errors
     ///
     /// `EOPNOTSUPP` for a [`loopback`](Self::loopback), which only a namespace can have
-    /// ([`replace_loopback`](crate::netns::replace_loopback)); `ENODEV` if `net` is ending; what
+    /// ([`replace_loopback`](crate::netns::replace_loopback)); `ENODEV` if `net` is ending or has no loopback
+    /// device yet; `EADDRNOTAVAIL` without a MAC address; what
     /// the initialiser of `data` fails with; `EEXIST` for a name in use; `ENOMEM`; or what a
     /// notifier answers. The device and its data are freed then.
     pub fn register<E>(

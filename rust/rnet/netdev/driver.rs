@@ -30,7 +30,8 @@ pub enum PcpuStats {
     /// None: the driver counts itself and implements [`Driver::stats64`].
     None,
     /// Packets and bytes in one direction (`lstats`), added with
-    /// [`XmitCx::lstats_add`](crate::skb::XmitCx::lstats_add).
+    /// [`XmitCx::lstats_add`](crate::skb::XmitCx::lstats_add) and reported by
+    /// [`Driver::stats64`] ([`Device::lstats`]): the core does not do that by itself.
     Lstats,
 }
 

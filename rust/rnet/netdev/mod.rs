@@ -34,7 +34,10 @@ pub use notifier::{
     Notifier,
     NotifierHandle, //
 };
-pub(crate) use override_xmit::init as init_overrides;
+pub(crate) use override_xmit::{
+    free_tables as free_override_tables,
+    init as init_overrides, //
+};
 pub use override_xmit::{
     TxHook,
     TxOverride, //
@@ -185,8 +188,13 @@ impl Device {
 
     /// Keeps the device from being freed while the returned value lives. The device's
     /// unregistration waits for it, and says so in the log after ten seconds: hold it briefly, or
-    /// let it go in a notifier. Process context. Errors: `ENOMEM`. C function: `netdev_hold()`.
+    /// let it go in a notifier. Process context. Errors: `ENODEV` for a device that is not registered
+    /// yet or any more, which nobody would wait for; `ENOMEM`. C function: `netdev_hold()`.
     pub fn hold(&self) -> Result<Hold> {
+        // SAFETY: Valid device.
+        if unsafe { !nb::netdev_can_hold(self.as_raw()) } {
+            return Err(ENODEV);
+        }
         let tracker = KBox::pin(Opaque::zeroed(), GFP_KERNEL)?;
         // SAFETY: The device is valid; the tracker is pinned until `netdev_put()`.
         unsafe { nb::netdev_hold(self.as_raw(), tracker.get()) };

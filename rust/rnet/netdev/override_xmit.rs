@@ -4,16 +4,15 @@
 //!
 //! The device keeps its identity (index, addresses, routes, statistics): only its table of
 //! callbacks is exchanged for a copy with another `ndo_start_xmit`, under traffic, and back. The
-//! stack reads the pointer to the table once per packet inside an RCU-bh read-side section, so the
-//! copy is freed after a grace period. `net/mac80211/iface.c` exchanges tables of a live device the
-//! same way.
+//! stack reads the pointer to the table once per packet inside an RCU-bh read-side section, which
+//! module exit waits for. Others (ethtool) look into the table with nothing but a reference to the
+//! device. So a copy is never freed while the module is loaded: devices with the same table share
+//! one, and module exit waits for tasks that may be in the middle of looking
+//! (`synchronize_rcu_tasks()`).
 
 use core::{
     marker::PhantomData,
-    ptr::{
-        null_mut,
-        NonNull, //
-    },
+    ptr::NonNull, //
 };
 
 use kernel::{
@@ -22,14 +21,9 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
-            Relaxed,
             Release, //
         },
         Arc, //
-    },
-    time::{
-        delay::fsleep,
-        Delta, //
     },
 };
 use net_bindings as nb;
@@ -69,6 +63,10 @@ pub trait TxHook: 'static {
 
 /// A taken-over transmit callback. Dropping it gives the device its own back: process context,
 /// takes RTNL, so it must not be dropped with RTNL held; use [`restore`](Self::restore) there.
+///
+/// It holds a reference to the device: one that can be unregistered before the module exits waits
+/// for it, so let go when a [`Notifier`](super::Notifier) says `Unregister`, or in
+/// [`Pernet::pre_exit`](crate::netns::Pernet::pre_exit) for a namespace's loopback device.
 pub struct TxOverride<H: TxHook>(Handle<Inner>, PhantomData<H>);
 
 impl<H: TxHook> TxOverride<H> {
@@ -77,86 +75,66 @@ impl<H: TxHook> TxOverride<H> {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` for a device that has a queue discipline, a transmit lock or may be given
-    /// shared packets: a hook is not written for those. `EBUSY` if this module has taken it over
-    /// already. `ENOMEM`.
+    /// `EOPNOTSUPP` for a device that has a queue discipline, a transmit lock or an instance lock,
+    /// or may be given shared packets: a hook is not written for those. `EBUSY` if it is taken over
+    /// already, by this module or another: takeovers do not stack. `ENODEV` for a device that is
+    /// not registered; `ENOMEM`.
     pub fn install(_ctx: ModuleCtx, dev: &Device, _rtnl: &Rtnl) -> Result<Self> {
+        let raw = dev.as_raw();
         // SAFETY: A valid device; under RTNL these do not change.
         let fits = unsafe {
-            nb::netdev_is_noqueue(dev.as_raw())
-                && nb::netdev_lltx(dev.as_raw())
-                && !nb::netdev_may_share_skbs(dev.as_raw())
+            nb::netdev_is_noqueue(raw)
+                && nb::netdev_lltx(raw)
+                && !nb::netdev_may_share_skbs(raw)
+                && !nb::netdev_need_ops_lock(raw)
         };
         if !fits {
             return Err(EOPNOTSUPP);
         }
-
-        if TAKEN.lock().contains(&(dev.as_raw() as usize)) {
+        // SAFETY: A valid device, under RTNL. Every takeover of this layer puts a heap table in.
+        if unsafe { nb::netdev_ops_on_heap(raw) } {
             return Err(EBUSY);
         }
 
         // SAFETY: Under RTNL; the table is valid as long as the device is registered.
-        let original = unsafe { nb::netdev_ops(dev.as_raw()) };
-        let original = NonNull::new(original.cast_mut()).ok_or(EOPNOTSUPP)?;
-        // SAFETY: A valid table, constant since registration.
+        let original = NonNull::new(unsafe { nb::netdev_ops(raw) }.cast_mut()).ok_or(EOPNOTSUPP)?;
+        // SAFETY: A driver's table, which nobody writes to.
         let mut ops = unsafe { original.as_ptr().read() };
         ops.ndo_start_xmit = Some(start_xmit::<H>);
-        let copy = KBox::new(ops, GFP_KERNEL)?;
+
         let inner = Arc::new(
             Inner {
                 dev: dev.hold()?,
                 original,
-                copy: Atomic::new(KBox::into_raw(copy)),
+                copy: shared_copy(ops)?,
                 active: Atomic::new(0),
             },
             GFP_KERNEL,
         )?;
         let handle = Handle::new(inner, |inner| {
-            TAKEN.lock().push(inner.dev.as_raw() as usize, GFP_KERNEL)?;
-            // SAFETY: Under RTNL, which writers of the pointer hold; the copy is complete, and
-            // lives until a grace period after the pointer was put back.
-            unsafe { nb::netdev_set_ops(inner.dev.as_raw(), inner.copy.load(Relaxed)) };
+            // SAFETY: Under RTNL, which writers of the pointer hold; the copy is complete and stays
+            // until the module exits.
+            unsafe { nb::netdev_set_ops(inner.dev.as_raw(), inner.copy.as_ptr()) };
             inner.active.store(1, Release);
             Ok(())
         })?;
         Ok(Self(handle, PhantomData))
     }
 
-    /// Gives the device its own callback back, with RTNL already held. May sleep for a grace
-    /// period. When another module has taken the device over since, it must let go first: the
-    /// override is returned, still in place; it must not be dropped with RTNL held.
-    pub fn restore(self, rtnl: &Rtnl) -> Result<(), Self> {
-        if self.0.restore(rtnl) {
-            Ok(())
-        } else {
-            Err(self)
-        }
+    /// Gives the device its own callback back, with RTNL already held. Does not wait: packets of
+    /// other CPUs may come this way until they have seen the change.
+    pub fn restore(self, rtnl: &Rtnl) {
+        self.0.restore(rtnl);
     }
-}
-
-kernel::sync::global_lock! {
-    // SAFETY: Initialised in `init()` before first use, which `ModuleCtx` proves.
-    unsafe(uninit) static TAKEN: Mutex<KVec<usize>> = KVec::new();
-}
-
-/// Prepares the list of devices that this module has taken over.
-///
-/// # Safety
-///
-/// Must be called once, before anything is registered: by the module's init function.
-pub(crate) unsafe fn init() {
-    // SAFETY: Called once, by the requirement of this function.
-    unsafe { TAKEN.init() };
 }
 
 /// # Invariants
 ///
-/// While `active` is 1, `dev` points to `copy`, or somebody has exchanged the table once more.
-/// `copy` is null or a box of ours that nobody else will free.
+/// `copy` is one of [`TABLES`].
 struct Inner {
     dev: Hold,
     original: NonNull<nb::net_device_ops>,
-    copy: Atomic<*mut nb::net_device_ops>,
+    copy: NonNull<nb::net_device_ops>,
     active: Atomic<u32>,
 }
 
@@ -166,55 +144,90 @@ unsafe impl Send for Inner {}
 unsafe impl Sync for Inner {}
 
 impl Inner {
-    /// Puts the device's own table back. False when another module's table is in the way.
-    fn restore(&self, _rtnl: &Rtnl) -> bool {
-        let dev = self.dev.as_raw();
-        let copy = self.copy.load(Relaxed);
+    /// Puts the device's own table back.
+    fn restore(&self, _rtnl: &Rtnl) {
         if self.active.load(Acquire) != 1 {
-            return true;
-        }
-        // SAFETY: A held device, under RTNL.
-        if unsafe { nb::netdev_ops(dev) } != copy.cast_const() {
-            return false;
+            return;
         }
         self.active.store(0, Release);
-        self.copy.store(null_mut(), Relaxed);
-        TAKEN.lock().retain(|taken| *taken != dev as usize);
-        // SAFETY: Under RTNL. Readers hold the pointer only inside RCU-bh read-side sections, which
-        // a grace period waits for; the copy is a `kmalloc()` allocation and ours, and nobody else
-        // has been given a pointer to it, since it was the device's table until now.
+        let dev = self.dev.as_raw();
+        // SAFETY: A held device, under RTNL.
         unsafe {
-            nb::netdev_set_ops(dev, self.original.as_ptr());
-            nb::kfree_rcu_mightsleep(copy.cast());
-        }
-        true
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let copy = self.copy.load(Relaxed);
-        if !copy.is_null() {
-            // SAFETY: By the type invariant; installing it has failed, so no device points to it.
-            drop(unsafe { KBox::from_raw(copy) });
+            if nb::netdev_ops(dev) == self.copy.as_ptr().cast_const() {
+                nb::netdev_set_ops(dev, self.original.as_ptr());
+            } else {
+                // Not a takeover of this layer, which would have refused.
+                pr_err!(
+                    "{}: somebody has exchanged the callbacks since\n",
+                    &*self.dev
+                );
+            }
         }
     }
 }
 
 impl Registered for Inner {
     fn unregister(&self) {
-        // Whoever came after us calls into our text: wait until it has let go.
-        let mut waited = 0u32;
-        while self.active.load(Acquire) == 1 && !self.restore(&rtnl::lock()) {
-            if waited % 100 == 0 {
-                pr_warn!(
-                    "{}: waiting for another module to give its transmit path back\n",
-                    &*self.dev
-                );
-            }
-            waited = waited.wrapping_add(1);
-            fsleep(Delta::from_millis(100));
+        if self.active.load(Acquire) == 1 {
+            self.restore(&rtnl::lock());
         }
+    }
+}
+
+/// A copied table, which the devices that had the same one share.
+struct Table(KBox<nb::net_device_ops>);
+
+// SAFETY: A table of function pointers that nobody writes to.
+unsafe impl Send for Table {}
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialised in `init()` before first use, which `ModuleCtx` proves.
+    unsafe(uninit) static TABLES: Mutex<KVec<Table>> = KVec::new();
+}
+
+/// Prepares the list of copied tables.
+///
+/// # Safety
+///
+/// Must be called once, before anything is registered: by the module's init function.
+pub(crate) unsafe fn init() {
+    // SAFETY: Called once, by the requirement of this function.
+    unsafe { TABLES.init() };
+}
+
+/// Frees the copied tables, at the end of the module: no device points to one any more.
+pub(crate) fn free_tables() {
+    let tables = core::mem::take(&mut *TABLES.lock());
+    if !tables.is_empty() {
+        // SAFETY: Process context without locks. Waits for tasks that have loaded a pointer to a
+        // table, which none keeps across a voluntary switch.
+        unsafe { nb::synchronize_rcu_tasks() };
+    }
+}
+
+/// A copy of `ops` that stays until the module exits. Errors: `ENOMEM`.
+fn shared_copy(ops: nb::net_device_ops) -> Result<NonNull<nb::net_device_ops>> {
+    let mut tables = TABLES.lock();
+    for table in tables.iter() {
+        if words(&table.0) == words(&ops) {
+            return Ok(NonNull::from(&*table.0));
+        }
+    }
+    let table = Table(KBox::new(ops, GFP_KERNEL)?);
+    let copy = NonNull::from(&*table.0);
+    tables.push(table, GFP_KERNEL)?;
+    Ok(copy)
+}
+
+/// The function pointers of a table, to be compared.
+fn words(ops: &nb::net_device_ops) -> &[usize] {
+    const { assert!(size_of::<nb::net_device_ops>() % size_of::<usize>() == 0) };
+    // SAFETY: The table consists of pointers only, without padding, all initialised.
+    unsafe {
+        core::slice::from_raw_parts(
+            core::ptr::from_ref(ops).cast(),
+            size_of::<nb::net_device_ops>() / size_of::<usize>(),
+        )
     }
 }
 

@@ -72,6 +72,15 @@ impl<T: Driver> Registration<T> {
         }
         // A namespace that is ending would be freed with the device in it.
         let net = net.get().ok_or(ENODEV)?;
+        // Before its loopback device is there, a namespace gives out index 1, which is that one's.
+        // SAFETY: Valid namespace; only compared.
+        if unsafe { nb::net_loopback_dev(net.as_raw()) }.is_null() {
+            return Err(ENODEV);
+        }
+        // SAFETY: A device of our own; only read.
+        if unsafe { !nb::netdev_has_valid_addr(builder.dev.as_ptr()) } {
+            return Err(EADDRNOTAVAIL);
+        }
         // SAFETY: `builder` is consumed here, so this is the only call.
         unsafe { builder.init_data(data)? };
         // SAFETY: A device of our own, not registered; `net` cannot end until we return, and then

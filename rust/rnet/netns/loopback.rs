@@ -35,13 +35,14 @@ pub enum Replaced<'a> {
 ///
 /// The device ends with the namespace; until then the module cannot be removed. To be called from
 /// [`Pernet::init`](super::Pernet::init) of [`Kind::Device`](super::Kind::Device): process context,
-/// without RTNL. It waits for RCU several times (tens of milliseconds on a small machine).
+/// without RTNL. Where registration fails, the core may drop `data` with RTNL held. It waits for RCU several times (tens of milliseconds on a small machine).
 ///
 /// # Errors
 ///
 /// In [`Replaced::No`], with the namespace as it was: `EOPNOTSUPP` if it is not new or the device
-/// is not a loopback; `EBUSY` if a protocol (TIPC) holds the kernel's loopback device; `ENODEV` if
-/// the module is being removed; `ENOENT` without a loopback device.
+/// is not a loopback; `EBUSY` if it was replaced already, or if a protocol that was loaded before
+/// this module (TIPC) holds the kernel's loopback device, or another module has taken it over;
+/// `ENODEV` while the module is being loaded or removed; `ENOENT` without a loopback device.
 ///
 /// As an error of the function, to be passed on so that the namespace is not created: `ENOMEM`,
 /// and what registration fails with.
@@ -58,6 +59,10 @@ where
     if !cx.is_new() || !builder.as_device().is_loopback() {
         return Ok(Replaced::No(EOPNOTSUPP));
     }
+    // The first replacement may still be lent out.
+    if cx.replaced.get() {
+        return Ok(Replaced::No(EBUSY));
+    }
     let Some(pin) = ModulePin::take() else {
         return Ok(Replaced::No(ENODEV));
     };
@@ -70,7 +75,7 @@ where
             return Ok(Replaced::No(ENOENT));
         };
         // SAFETY: A registered device, under RTNL.
-        if unsafe { nb::netdev_has_ptypes(old.as_raw()) } {
+        if unsafe { nb::netdev_has_ptypes(old.as_raw()) || nb::netdev_ops_on_heap(old.as_raw()) } {
             return Ok(Replaced::No(EBUSY));
         }
         // SAFETY: Registered, under RTNL. When the guard is dropped, the core waits for its users
@@ -106,6 +111,7 @@ where
         core::mem::forget(pin);
     }
     let dev = builder.into_raw();
+    cx.replaced.set(true);
     // SAFETY: Registered until the end of the namespace, which `'a` does not reach.
     Ok(Replaced::Yes(unsafe { Device::from_raw(dev.as_ptr()) }))
 }

@@ -3,6 +3,7 @@
 //! State and callbacks for every network namespace: `struct pernet_operations`.
 
 use core::{
+    cell::Cell,
     marker::PhantomData,
     mem::ManuallyDrop,
     ptr::null_mut, //
@@ -109,6 +110,8 @@ pub struct NetInit<'a> {
     net: &'a Net,
     is_new: bool,
     ctx: ModuleCtx,
+    /// Set once a loopback device has been lent out.
+    pub(super) replaced: Cell<bool>,
 }
 
 impl NetInit<'_> {
@@ -143,12 +146,13 @@ struct Area {
 /// # Invariants
 ///
 /// While `live` is set, and for one grace period after it was cleared, `id` is an id of
-/// `net_generic()` that is readable in every namespace and finds an `Area`.
+/// `net_generic()` that finds an `Area` in a namespace, or nothing where it was not made yet.
 pub struct Slot<T: Pernet> {
     id: Atomic<u32>,
     taken: Atomic<u32>,
     live: Atomic<u32>,
-    registering: Atomic<u32>,
+    /// The task that registers the callbacks.
+    registering: Atomic<*mut c_void>,
     ops: Opaque<nb::pernet_operations>,
     _data: PhantomData<T>,
 }
@@ -165,7 +169,7 @@ impl<T: Pernet> Slot<T> {
             id: Atomic::new(0),
             taken: Atomic::new(0),
             live: Atomic::new(0),
-            registering: Atomic::new(0),
+            registering: Atomic::new(null_mut()),
             ops: Opaque::zeroed(),
             _data: PhantomData,
         }
@@ -251,7 +255,8 @@ impl<T: Pernet> Default for Slot<T> {
     }
 }
 
-/// Registered callbacks. Dropping it ends the state in every namespace; process context.
+/// Registered callbacks. Dropping it ends the state in every namespace; process context, without
+/// RTNL, and not in a callback of a namespace (both take `pernet_ops_rwsem`).
 pub struct PernetHandle<T: Pernet>(#[allow(dead_code)] Handle<Inner<T>>);
 
 impl<T: Pernet> PernetHandle<T> {
@@ -304,7 +309,8 @@ impl<T: Pernet> Inner<T> {
             size: size_of::<Area>(),
             ..zeroed()
         };
-        slot.registering.store(1, Release);
+        // SAFETY: Only the address is used.
+        slot.registering.store(unsafe { nb::current() }, Release);
         // SAFETY: The slot was taken by this task, so nobody else touches `ops`, and the core does
         // not know it. It lies in a static. Process context without RTNL.
         let err = unsafe {
@@ -314,7 +320,7 @@ impl<T: Pernet> Inner<T> {
                 Kind::Device => nb::register_pernet_device(slot.ops.get()),
             }
         };
-        slot.registering.store(0, Release);
+        slot.registering.store(null_mut(), Release);
         to_result(err)?;
         self.registered.store(1, Release);
         // Not before: while the core goes through the namespaces, `id` cannot be read in those
@@ -329,12 +335,15 @@ impl<T: Pernet> Inner<T> {
         let net_ref = unsafe { Net::from_raw(net) };
         let slot = T::SLOT.get();
         from_result(|| {
-            // Registration holds the semaphore for writing: nothing is created meanwhile.
+            // Registration calls for the namespaces that are there, from its own task.
+            // SAFETY: Only the address is used.
+            let is_new = slot.registering.load(Acquire) != unsafe { nb::current() };
             let cx = NetInit {
                 net: net_ref,
-                is_new: slot.registering.load(Acquire) == 0,
+                is_new,
                 // Namespaces call back only between registration and the module's sweep.
                 ctx: ModuleCtx::assume(),
+                replaced: Cell::new(false),
             };
             // SAFETY: The core has allocated the area before it called us.
             let area = unsafe { slot.area(net) }.ok_or(ENOMEM)?;

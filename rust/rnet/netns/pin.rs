@@ -31,7 +31,10 @@ use super::{
     Slot,
     SlotRef, //
 };
-use crate::module::InitCtx;
+use crate::module::{
+    self,
+    InitCtx, //
+};
 
 /// References to the module that one namespace holds.
 struct Pins {
@@ -82,8 +85,12 @@ pub(super) fn register(init: &InitCtx) -> Result {
 pub(super) struct ModulePin(());
 
 impl ModulePin {
-    /// Takes a reference. `None` when the module is being removed.
+    /// Takes a reference. `None` while the module's init runs, which may fail and free the module
+    /// under the reference, and when the module is being removed.
     pub(super) fn take() -> Option<Self> {
+        if !module::is_ready() {
+            return None;
+        }
         // SAFETY: Our own module, whose text is running.
         if unsafe { nb::try_module_get(this_module()) } {
             Some(Self(()))

@@ -68,8 +68,8 @@ impl<'a> Input<'a> {
         self.bytes
     }
 
-    /// The network device that the file belongs to, if it belongs to one. It is registered at
-    /// least until the store function returns.
+    /// The network device that the file belongs to, if it belongs to one. It is not freed before
+    /// the store function returns; whether it is being unregistered meanwhile, RTNL tells.
     pub fn device(&self) -> Option<&'a Device> {
         self.dev
     }
@@ -151,9 +151,10 @@ impl<T> Attribute<T> {
         }
     }
 
-    /// Another mode, such as 0400 for what containers should not see.
+    /// Another mode, such as 0400 for what containers should not see. Bits that sysfs does not
+    /// allow (writing for others, execution) are left out.
     pub const fn mode(mut self, mode: u16) -> Self {
-        self.mode = mode;
+        self.mode = mode & 0o664;
         self
     }
 }
@@ -192,8 +193,8 @@ impl<T: Send + Sync> RawAttr<T> {
         let Some(show) = this.def.show else {
             return EIO.to_errno() as isize;
         };
-        // SAFETY: sysfs hands over a page of its own, zeroed.
-        let buf = unsafe { core::slice::from_raw_parts_mut(buf.cast(), nb::PAGE_SIZE) };
+        // SAFETY: sysfs hands over a page of its own, zeroed. It wants less than a whole page back.
+        let buf = unsafe { core::slice::from_raw_parts_mut(buf.cast(), nb::PAGE_SIZE - 1) };
         let mut page = Page { buf, len: 0 };
         match show(data, &mut page) {
             Ok(()) => page.len as isize,

@@ -10,11 +10,14 @@ use kernel::{
     str::CStr,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
             Full,
             Release, //
         },
-        Arc, //
+        new_mutex,
+        Arc,
+        Mutex, //
     },
     types::Opaque, //
 };
@@ -35,6 +38,7 @@ use crate::{
         Handle,
         Registered, //
     },
+    rtnl::Rtnl, //
 };
 
 /// A directory in sysfs. Dropping it removes it with all that is in it: process context, also with
@@ -43,117 +47,88 @@ use crate::{
 /// It must not be dropped by one of its own show or store functions, which the removal waits for.
 pub struct Dir(Handle<Inner>);
 
+/// A directory in another, which it goes with. Made by [`Dir::child`].
+#[derive(Clone)]
+pub struct SubDir(Arc<Inner>);
+
 impl Dir {
     /// A directory `/sys/kernel/<name>`. Process context. Errors: `ENOMEM`; `EEXIST` for a name in
     /// use.
     pub fn under_kernel<T: Send + Sync + 'static>(
-        ctx: ModuleCtx,
+        _ctx: ModuleCtx,
         name: &CStr,
         attrs: &'static [Attribute<T>],
         data: Arc<T>,
     ) -> Result<Self> {
-        // SAFETY: `kernel_kobj` is there from boot on.
-        let parent = unsafe { nb::kernel_kobj() };
-        // SAFETY: It stays for good.
-        unsafe { Self::new(ctx, parent, Owner::Global, name, attrs, data) }
+        let inner = Inner::new(Owner::Global, attrs, data)?;
+        Ok(Self(Handle::new(inner.clone(), |_| {
+            // SAFETY: `kernel_kobj` is there from boot on and stays.
+            unsafe { Inner::create(inner, nb::kernel_kobj(), name) }
+        })?))
     }
 
     /// A directory `/sys/class/net/<dev>/<name>`. When the device is unregistered first, the files
-    /// are gone with it. Process context. Errors: `ENOMEM`; `EEXIST` for a name in use; `ENOENT`
-    /// for a device that is not registered.
+    /// are gone with it. May sleep. Errors: `ENOMEM`; `EEXIST` for a name in use; `ENODEV` for a
+    /// device that is not registered.
     pub fn under_device<T: Send + Sync + 'static>(
-        ctx: ModuleCtx,
+        _ctx: ModuleCtx,
         dev: &Device,
         name: &CStr,
         attrs: &'static [Attribute<T>],
         data: Arc<T>,
+        _rtnl: &Rtnl,
     ) -> Result<Self> {
-        // SAFETY: The device is valid, and so is the kobject in it.
-        let parent = unsafe { nb::netdev_kobj(dev.as_raw()) };
-        // SAFETY: Valid during the call, which takes a reference.
-        unsafe { Self::new(ctx, parent, Owner::Device(dev.as_raw()), name, attrs, data) }
+        // SAFETY: Valid device; RTNL keeps it registered.
+        if unsafe { !nb::netdev_is_registered(dev.as_raw()) } {
+            return Err(ENODEV);
+        }
+        let inner = Inner::new(Owner::Device(dev.as_raw()), attrs, data)?;
+        Ok(Self(Handle::new(inner.clone(), |_| {
+            // SAFETY: The kobject in a registered device, whose directory RTNL keeps; the new one
+            // holds a reference to it, and so to the device that `Owner` names.
+            unsafe { Inner::create(inner, nb::netdev_kobj(dev.as_raw()), name) }
+        })?))
     }
 
-    /// A directory in this one. It can outlive this handle, but not the directory. Process context.
-    /// Errors: `ENOMEM`; `EEXIST` for a name in use.
+    /// A directory in this one, until this one is removed. Process context. Errors: `ENOMEM`;
+    /// `EEXIST` for a name in use; `ENOENT` if this one is being removed.
     pub fn child<T: Send + Sync + 'static>(
         &self,
         name: &CStr,
         attrs: &'static [Attribute<T>],
         data: Arc<T>,
-    ) -> Result<Self> {
-        let ctx = ModuleCtx::assume();
-        // SAFETY: Our kobject is valid while `self` is.
-        unsafe { Self::new(ctx, self.0.kobj.get(), self.0.owner, name, attrs, data) }
+    ) -> Result<SubDir> {
+        self.0.child(name, attrs, data)
     }
+}
 
-    /// # Safety
-    ///
-    /// `parent` must be a valid kobject during the call; a device in `owner` must be there as long
-    /// as `parent`'s directory is.
-    unsafe fn new<T: Send + Sync + 'static>(
-        _ctx: ModuleCtx,
-        parent: *mut nb::kobject,
-        owner: Owner,
+impl SubDir {
+    /// A directory in this one. As [`Dir::child`].
+    pub fn child<T: Send + Sync + 'static>(
+        &self,
         name: &CStr,
         attrs: &'static [Attribute<T>],
         data: Arc<T>,
-    ) -> Result<Self> {
-        let group = Group {
-            name: None,
-            attrs,
-            data,
-        };
-        let inner = Arc::new(
-            Inner {
-                kobj: Opaque::zeroed(),
-                created: Atomic::new(0),
-                group: group.layout(owner)?,
-                owner,
-            },
-            GFP_KERNEL,
-        )?;
-        let arc = inner.clone();
-        Ok(Self(Handle::new(inner, |inner| {
-            // The kobject's own reference to the memory that it lies in, dropped by `release()`.
-            let _ = ManuallyDrop::new(arc);
-            registry::outstanding_get();
-            // SAFETY: A zeroed kobject in pinned memory that its reference keeps; the type is
-            // static. On failure, too, the reference must be put, which calls `release()`.
-            let mut ret = to_result(unsafe {
-                nb::kobject_init_and_add(inner.kobj.get(), &KTYPE.0, parent, name.as_char_ptr())
-            });
-            if ret.is_ok() {
-                // SAFETY: The kobject is in sysfs; the group's memory lives as long as it does.
-                ret = to_result(unsafe {
-                    nb::sysfs_create_group(inner.kobj.get(), inner.group.as_raw())
-                });
-            }
-            if ret.is_err() {
-                // SAFETY: Ends what was begun; both tolerate a kobject that was not added.
-                unsafe {
-                    nb::kobject_del(inner.kobj.get());
-                    nb::kobject_put(inner.kobj.get());
-                }
-                return ret;
-            }
-            inner.created.store(1, Release);
-            Ok(())
-        })?))
+    ) -> Result<SubDir> {
+        self.0.child(name, attrs, data)
     }
 }
 
 /// # Invariants
 ///
 /// The kobject owns one reference to the `Arc` that `self` lies in, from its initialisation to its
-/// release.
+/// release. While `present` is 1, the kobject is in sysfs; it is cleared with `children` held.
 #[repr(C)]
+#[pin_data]
 struct Inner {
     /// First, so that a pointer to it is one to `Self`.
     kobj: Opaque<nb::kobject>,
-    created: Atomic<u32>,
     group: GroupMemory,
     owner: Owner,
+    present: Atomic<u32>,
+    /// Held while a child is made, so that the directory is not removed meanwhile.
+    #[pin]
+    children: Mutex<KVec<Arc<Inner>>>,
 }
 
 // SAFETY: The kobject is reference-counted and locked by the core; the group's data is `Send` and
@@ -162,16 +137,102 @@ unsafe impl Send for Inner {}
 // SAFETY: See above.
 unsafe impl Sync for Inner {}
 
+impl Inner {
+    fn new<T: Send + Sync + 'static>(
+        owner: Owner,
+        attrs: &'static [Attribute<T>],
+        data: Arc<T>,
+    ) -> Result<Arc<Self>> {
+        let group = Group {
+            name: None,
+            attrs,
+            data,
+        };
+        let group = group.layout(owner)?;
+        Arc::pin_init(
+            pin_init!(Inner {
+                kobj: Opaque::zeroed(),
+                group,
+                owner,
+                present: Atomic::new(0),
+                children <- new_mutex!(KVec::new()),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Puts the directory into sysfs.
+    ///
+    /// # Safety
+    ///
+    /// `parent` must be a kobject whose directory is there during the call; a device in `owner`
+    /// must be valid as long as `parent` is. To be called once.
+    unsafe fn create(this: Arc<Self>, parent: *mut nb::kobject, name: &CStr) -> Result {
+        let inner = this.clone();
+        // The kobject's own reference to the memory that it lies in, dropped by `release()`.
+        let _ = ManuallyDrop::new(this);
+        registry::outstanding_get();
+        // SAFETY: A zeroed kobject in pinned memory that its reference keeps; the type is static.
+        // On failure, too, the reference must be put, which calls `release()`.
+        let mut ret = to_result(unsafe {
+            nb::kobject_init_and_add(inner.kobj.get(), &KTYPE.0, parent, name.as_char_ptr())
+        });
+        if ret.is_ok() {
+            // SAFETY: The kobject is in sysfs; the group's memory lives as long as it does.
+            ret = to_result(unsafe {
+                nb::sysfs_create_group(inner.kobj.get(), inner.group.as_raw())
+            });
+        }
+        if ret.is_err() {
+            // SAFETY: Ends what was begun; both tolerate a kobject that was not added.
+            unsafe {
+                nb::kobject_del(inner.kobj.get());
+                nb::kobject_put(inner.kobj.get());
+            }
+            return ret;
+        }
+        inner.present.store(1, Release);
+        Ok(())
+    }
+
+    fn child<T: Send + Sync + 'static>(
+        &self,
+        name: &CStr,
+        attrs: &'static [Attribute<T>],
+        data: Arc<T>,
+    ) -> Result<SubDir> {
+        let mut children = self.children.lock();
+        if self.present.load(Acquire) == 0 {
+            return Err(ENOENT);
+        }
+        children.reserve(1, GFP_KERNEL)?;
+        let inner = Self::new(self.owner, attrs, data)?;
+        // SAFETY: Our own directory is there as long as we hold the lock. The child's kobject
+        // holds a reference to ours, and so to what ours holds.
+        unsafe { Self::create(inner.clone(), self.kobj.get(), name)? };
+        children.push(inner.clone(), GFP_KERNEL)?;
+        Ok(SubDir(inner))
+    }
+}
+
 impl Registered for Inner {
     fn unregister(&self) {
-        if self.created.xchg(0, Full) == 1 {
-            // SAFETY: Created before, removed once because of the exchange. `kobject_del()` waits
-            // for functions that run; afterwards nothing reaches the group. The last put may come
-            // later (a child, a delayed release): the memory goes with it.
-            unsafe {
-                nb::kobject_del(self.kobj.get());
-                nb::kobject_put(self.kobj.get());
+        let dirs = {
+            let mut children = self.children.lock();
+            if self.present.xchg(0, Full) == 0 {
+                return;
             }
+            core::mem::take(&mut *children)
+        };
+        for dir in dirs.iter().rev() {
+            dir.unregister();
+        }
+        // SAFETY: Created before, and removed once because `present` has been cleared.
+        // `kobject_del()` waits for functions that run; afterwards nothing reaches the group. The
+        // last put may come later (a delayed release): the memory goes with it.
+        unsafe {
+            nb::kobject_del(self.kobj.get());
+            nb::kobject_put(self.kobj.get());
         }
     }
 }

@@ -31,4 +31,7 @@ pub use attr::{
     Input,
     Page, //
 };
-pub use dir::Dir;
+pub use dir::{
+    Dir,
+    SubDir, //
+};
