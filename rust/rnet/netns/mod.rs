@@ -4,10 +4,15 @@
 //!
 //! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
 
+pub(crate) mod context;
 mod loopback;
-pub(crate) mod pernet;
+mod pernet;
 mod pin;
 
+pub use context::{
+    NetRead,
+    RcuRead, //
+};
 pub use loopback::{
     replace_loopback,
     Replaced, //
@@ -15,10 +20,8 @@ pub use loopback::{
 pub use pernet::{
     Kind,
     NetInit,
-    NetRead,
     Pernet,
     PernetHandle,
-    RcuRead,
     Slot,
     SlotRef, //
 };

@@ -37,7 +37,8 @@ use pin_init::zeroed;
 
 use super::{
     pin,
-    Net, //
+    Net,
+    RcuRead, //
 };
 use crate::{
     module::{
@@ -48,7 +49,6 @@ use crate::{
         Handle,
         Registered, //
     },
-    rtnl::Rtnl, //
 };
 
 /// When a namespace's callbacks run, relative to those of its devices.
@@ -61,25 +61,6 @@ pub enum Kind {
     /// `register_pernet_device()`.
     Device,
 }
-
-/// Only the layer says what proves a context.
-pub(crate) mod sealed {
-    pub trait Sealed {}
-}
-
-/// Proof of an RCU read side: a guard, or a callback that runs in one.
-pub trait RcuRead: sealed::Sealed {}
-
-impl sealed::Sealed for rcu::Guard {}
-impl RcuRead for rcu::Guard {}
-
-/// Proof that a device cannot leave its namespace, or that the namespace it leaves stays in memory:
-/// RTNL, or an RCU read side.
-pub trait NetRead: sealed::Sealed {}
-
-impl sealed::Sealed for Rtnl {}
-impl NetRead for Rtnl {}
-impl<R: RcuRead> NetRead for R {}
 
 /// State that a module keeps for every namespace.
 ///

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     netdev::Device,
     netns::{
-        pernet::sealed,
+        context::sealed,
         RcuRead, //
     },
 };
