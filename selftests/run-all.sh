@@ -17,6 +17,8 @@ HOST=(
 	"scripts/lint.sh|300|scripts/lint.sh"
 	"selftests/compile-fail/run.sh|300|selftests/compile-fail/run.sh"
 	"scripts/test-errors.sh|180|scripts/test-errors.sh"
+	"Documentation/check-abi.sh|120|Documentation/check-abi.sh"
+	"selftests/vm/test-vm.sh|300|selftests/vm/test-vm.sh"
 )
 # Programs by boot: what leaves the module alone, and what loads and removes it.
 BOOTS=(
