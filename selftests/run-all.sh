@@ -23,7 +23,7 @@ HOST=(
 # Programs by boot: what leaves the module alone, and what loads and removes it.
 BOOTS=(
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/backlog rlo/identity rlo/userns"
-	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/tipc samples/dummy samples/watch"
+	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
 )
 # Seconds for one boot.
 BOOT_LIMIT=${RNET_BOOT_LIMIT:-480}

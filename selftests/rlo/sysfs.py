@@ -16,7 +16,7 @@ import ktap
 import net
 
 TOTALS = ("active", "mode", "packets", "bytes", "accepted", "dropped")
-NONSENSE = ("2", "-1", "10", "01", "1 ", " 1", "1 1", "1x", "true", "yes", "enable", "offf", "o", "ok", "\n", " ", "\n\n",
+NONSENSE = ("2", "-1", "10", "01", "1 ", " 1", "1 1", "1x", "true", "yes", "enable", "offf", "o", "of", "ok", "oo", "yy", "\n", " ", "\n\n",
             "1\n\n", "0x1", "\0", "1\0", "\u00e9", "a" * 4095)
 
 
@@ -163,6 +163,41 @@ def open_over_namespace(lane):
     ktap.wait_for("the files are gone", lambda: ktap.error_of(kernel.read_again, fds[0]) == "ENODEV")
     time.sleep(0.2)
     all_gone(fds)
+    ktap.wait_for("nobody uses the module", lambda: kernel.refcnt("rlo") == 0)
+    kernel.rmmod("rlo")
+    all_gone(fds)
+    kernel.insmod("rlo")
+
+
+@ktap.case()
+def switched_while_it_ends():
+    """lo is switched from outside, through an open file, while its namespace ends under traffic."""
+    kernel.need_module("rlo")
+    for _ in range(8):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            status, text, env = ktap.run(net.enter, "lo")
+            if status:
+                theirs.send(text.encode())
+                os._exit(1)
+            net.Traffic(("127.0.0.1",))
+            socket.send_fds(theirs, [b"."], [os.open(env.lo + "/rlo/active", os.O_WRONLY)])
+            time.sleep(60)
+            os._exit(0)
+        text, fds, _, _ = socket.recv_fds(ours, 1000, 1)
+        ktap.equal("the namespace", text, b".")
+        written, error = 0, ""
+        while not error:
+            error = ktap.error_of(os.write, fds[0], b"10"[written % 2:][:1])
+            written += not error
+            if not error and written == 10:
+                os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        ktap.check(error == "ENODEV" and written >= 10, "after %d writes: %s" % (written, error))
+        os.close(fds[0])
+    ktap.wait_for("nobody uses the module", lambda: kernel.refcnt("rlo") == 0)
 
 
 @ktap.case(limit=90)

@@ -36,11 +36,13 @@ def place(where):
 def under_traffic(where):
     """100 switches under TCP both ways and UDP, IPv4 and IPv6."""
     env = place(where)
-    before, stats = env.counts(), net.flat_stats()
+    before, stats, packets = env.counts(), net.flat_stats(), net.ip_packets()
     traffic = net.Traffic()
     toggle(env, 100)
     ktap.check(traffic.alive(), "the traffic ended early")
+    time.sleep(1)
     sent = traffic.stop()
+    net.check_nothing_lost(packets)
     env.active(0)
     grown, link = net.delta(before, env.counts()), net.delta(stats, net.flat_stats())
     ktap.check(0 < grown["packets"] < link["tx.packets"],
@@ -54,10 +56,11 @@ def under_traffic(where):
 def exact_count():
     """UDP only: after 100 switches lo has counted every packet, once."""
     env = net.enter("lo")
-    before = net.flat_stats()
+    before, packets = net.flat_stats(), net.ip_packets()
     traffic = net.Traffic(tcp=False)
     toggle(env, 100)
     sent = traffic.stop()
+    net.check_nothing_lost(packets)
     env.active(0)
     link = net.delta(before, net.flat_stats())
     ktap.equal("lo's packets", link["tx.packets"], sent["datagrams"])
@@ -72,15 +75,18 @@ def steered():
         raise ktap.Skip("one CPU")
     env = net.enter("lo")
     kernel.write(env.lo + "/queues/rx-0/rps_cpus", "%x" % (1 << cpus[1]))
+    packets = net.ip_packets()
     traffic = net.Traffic(cpu=cpus[0])
     toggle(env, 50)
     traffic.stop()
+    net.check_nothing_lost(packets)
 
 
 @ktap.case()
 def by_many():
     """Four processes switch at random; every write succeeds, and the state is what was written last."""
     env = net.enter("lo")
+    packets = net.ip_packets()
     traffic = net.Traffic()
     pids = []
     for n in range(4):
@@ -90,6 +96,7 @@ def by_many():
         pids.append(pid)
     ktap.equal("writers", [os.waitpid(pid, 0)[1] for pid in pids], [0] * 4)
     traffic.stop()
+    net.check_nothing_lost(packets)
     for value in (1, 1, 0, 0, 1):
         env.active(value)
         ktap.equal("active", env.rlo("active"), value)
@@ -137,6 +144,7 @@ def rmmod_under_traffic():
     first = net.init_net()
     net.restore_defaults()
     ktap.wait_for("nobody uses the module", lambda: kernel.refcnt("rlo") == 0, 20)
+    packets = net.ip_packets()
     traffic = net.Traffic()
     for _ in range(5):
         env.active(1)
@@ -154,6 +162,7 @@ def rmmod_under_traffic():
         ktap.equal("packets after loading", env.rlo("packets"), 0)
     ktap.check(traffic.alive(), "the traffic ended early")
     traffic.stop()
+    net.check_nothing_lost(packets)
 
 
 @ktap.finally_
