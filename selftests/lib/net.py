@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 import zlib
 
 import kernel
@@ -153,6 +154,31 @@ def softnet():
 def softnet_delta(before, after, column):
     """How much a column grew: {cpu: number}."""
     return {cpu: after[cpu][column] - before[cpu][column] for cpu in after}
+
+
+def ip_packets():
+    """What IP has sent and received in this namespace: {"in": ..., "out": ..., "in6": ..., "out6": ...}.
+
+    With lo as the only device and packets that are not cut, the two are equal unless some were
+    lost or doubled, whether or not TCP has made up for it.
+    """
+    lines = [line.split() for line in kernel.read("/proc/net/snmp").splitlines() if line.startswith("Ip:")]
+    four = dict(zip(*lines))
+    six = dict(line.split() for line in kernel.read("/proc/net/snmp6").splitlines())
+    return {"in": int(four["InReceives"]), "out": int(four["OutRequests"]),
+            "in6": int(six["Ip6InReceives"]), "out6": int(six["Ip6OutRequests"])}
+
+
+def check_nothing_lost(before):
+    """Fails unless what was sent since has arrived, once."""
+    grown = None
+    for _ in range(50):
+        grown = {key: value - before[key] for key, value in ip_packets().items()}
+        if grown["in"] == grown["out"] and grown["in6"] == grown["out6"]:
+            break
+        time.sleep(0.02)
+    ktap.check(grown["in"] == grown["out"] and grown["in6"] == grown["out6"], "IP sent and received: %r" % grown)
+    ktap.check(grown["out"] + grown["out6"] > 0, "nothing was sent")
 
 
 def cpus():

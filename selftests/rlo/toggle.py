@@ -21,6 +21,13 @@ def toggle(env, count):
         ktap.equal("active", env.rlo("active"), (i + 1) % 2)
 
 
+def carry(env, count):
+    """Takes over and lets that many packets pass."""
+    end = env.rlo("packets") + count
+    env.active(1)
+    ktap.wait_for("%d packets have passed" % count, lambda: env.rlo("packets") >= end, 20)
+
+
 def place(where):
     """The first namespace or a new one, with rlo loaded and not active."""
     if where == "init_net":
@@ -40,7 +47,7 @@ def under_traffic(where):
     traffic = net.Traffic()
     toggle(env, 100)
     ktap.check(traffic.alive(), "the traffic ended early")
-    time.sleep(1)
+    carry(env, 3000)
     sent = traffic.stop()
     net.check_nothing_lost(packets)
     env.active(0)
@@ -59,6 +66,7 @@ def exact_count():
     before, packets = net.flat_stats(), net.ip_packets()
     traffic = net.Traffic(tcp=False)
     toggle(env, 100)
+    carry(env, 2000)
     sent = traffic.stop()
     net.check_nothing_lost(packets)
     env.active(0)
