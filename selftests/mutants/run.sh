@@ -32,7 +32,7 @@ for name in "${names[@]}"; do
 	((++number))
 	log=$work/$name.log
 	tests=$(sed -n 's/^Tests: //p' "$here/$name.patch")
-	if ! patch -d "$tree" -p1 -s -F3 --no-backup-if-mismatch <"$here/$name.patch" >"$log" 2>&1; then
+	if ! patch -d "$tree" -p1 -s -F2 --no-backup-if-mismatch <"$here/$name.patch" >"$log" 2>&1; then
 		echo "not ok $number $name # it does not apply any more, see $log"
 		((++bad))
 		# Part of it may have been applied.
@@ -52,6 +52,6 @@ for name in "${names[@]}"; do
 		echo "ok $number $name"
 		echo "# $(sed -n "1s/^$name: //p" "$here/$name.patch"): ${caught%,}"
 	fi
-	patch -d "$tree" -p1 -s -R -F3 --no-backup-if-mismatch <"$here/$name.patch" >>"$log" 2>&1
+	patch -d "$tree" -p1 -s -R -F2 --no-backup-if-mismatch <"$here/$name.patch" >>"$log" 2>&1
 done
 ((bad == 0))

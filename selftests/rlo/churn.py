@@ -40,6 +40,14 @@ def drained():
         ktap.wait_for("an ended namespace is gone", lambda: not os.path.exists("/sys/class/net/" + name), 20)
 
 
+def quiet():
+    """(replaced namespaces, users of the module) when nothing is about to end."""
+    kernel.need_module("rlo")
+    kernel.write(net.REPLACE, "N")
+    drained()
+    return kernel.number(net.REPLACED), kernel.refcnt("rlo")
+
+
 def nothing_left(before):
     """Fails if namespaces, module users or kernel complaints are left."""
     drained()
@@ -110,7 +118,7 @@ def under_traffic(lane):
     kernel.need_module("rlo")
     kernel.write(TIMEOUT, "1")
     log = kernel.Log()
-    before = (kernel.number(net.REPLACED), kernel.refcnt("rlo"))
+    before = quiet()
     ktap.equal("workers", churn(lane, 100 if lane == "replacement" else 40), [0] * WORKERS)
     nothing_left(before)
     ktap.equal("kernel's log", log.lines(r"waiting for|rlo"), [])
@@ -122,7 +130,7 @@ def between_namespaces(lane):
     kernel.need_module("rlo")
     kernel.write(TIMEOUT, "1")
     log = kernel.Log()
-    before = (kernel.number(net.REPLACED), kernel.refcnt("rlo"))
+    before = quiet()
 
     def body(env):
         net.ip("link add v0 type veth peer name v1")
@@ -163,7 +171,7 @@ def while_switching():
     kernel.need_module("rlo")
     kernel.write(TIMEOUT, "1")
     log = kernel.Log()
-    before = (kernel.number(net.REPLACED), kernel.refcnt("rlo"))
+    before = quiet()
 
     def worker():
         modes = set()
@@ -206,9 +214,7 @@ def while_switching():
 @ktap.case(("replacement",))
 def counted(lane):
     """replaced_namespaces and the module's users go up and down with the namespaces."""
-    kernel.need_module("rlo")
-    drained()
-    before = (kernel.number(net.REPLACED), kernel.refcnt("rlo"))
+    before = quiet()
     stop, pids = socket.socketpair(), []
     for i in range(5):
         pid = os.fork()
