@@ -200,7 +200,8 @@ def while_switching():
         pid = os.fork()
         if pid == 0:
             status, text, value = ktap.run(worker)
-            ktap.note("worker: %s %s" % (text, value))
+            if status:
+                ktap.note("worker: %s, modes %s" % (text, value))
             os._exit(status)
         children.append(pid)
     results = [os.waitpid(pid, 0)[1] for pid in children]
