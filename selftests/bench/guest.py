@@ -83,19 +83,19 @@ def tcp_stream(ns, seconds):
     if seconds:  # iperf3 cannot measure less than a second
         out = json.loads(inside(ns, "iperf3", "-J", "-c", "127.0.0.1", "-t", str(seconds)))
         return out["end"]["sum_received"]["bits_per_second"] / 1e9
-    return netperf(ns, "TCP_STREAM", -60_000_000, "THROUGHPUT", "-m", "131072") / 1e3
+    return netperf(ns, "TCP_STREAM", -24_000_000, "THROUGHPUT", "-m", "131072") / 1e3
 
 
 def udp_packets(ns, seconds):
     """Thousand datagrams of 64 bytes a second that were received."""
-    mbit = netperf(ns, "UDP_STREAM", seconds or -64 * 5_000, "REMOTE_RECV_THROUGHPUT",
+    mbit = netperf(ns, "UDP_STREAM", seconds or -64 * 3_000, "REMOTE_RECV_THROUGHPUT",
                    "-m", "64", "-R", "1")
     return mbit * 1e6 / 8 / 64 / 1e3
 
 
 def tcp_rr(ns, seconds):
     """Thousand requests of one byte answered a second."""
-    return netperf(ns, "TCP_RR", seconds or -3000, "TRANSACTION_RATE") / 1e3
+    return netperf(ns, "TCP_RR", seconds or -1500, "TRANSACTION_RATE") / 1e3
 
 
 TESTS = {
