@@ -18,6 +18,7 @@ HOST=(
 	"selftests/compile-fail/run.sh|300|selftests/compile-fail/run.sh"
 	"scripts/test-errors.sh|180|scripts/test-errors.sh"
 	"Documentation/check-abi.sh|120|Documentation/check-abi.sh"
+	"scripts/doc.sh|240|scripts/doc.sh"
 	"selftests/vm/test-vm.sh|300|selftests/vm/test-vm.sh"
 )
 # Programs by boot: what leaves the module alone, and what loads and removes it.
