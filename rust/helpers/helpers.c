@@ -26,6 +26,5 @@
 #include "net_namespace.c"
 #include "netdevice.c"
 #include "percpu.c"
-#include "rcupdate.c"
 #include "rtnetlink.c"
 #include "skbuff.c"

@@ -20,11 +20,6 @@ __rnet_helper void *rnet_helper_net_generic(const struct net *net, unsigned int 
 	return ptr;
 }
 
-__rnet_helper bool rnet_helper_net_eq(const struct net *a, const struct net *b)
-{
-	return net_eq(a, b);
-}
-
 __rnet_helper struct net *rnet_helper_maybe_get_net(struct net *net)
 {
 	return maybe_get_net(net);

@@ -107,11 +107,6 @@ __rnet_helper void rnet_helper_netdev_set_flags(struct net_device *dev, unsigned
 	dev->flags = (dev->flags & ~clear) | set;
 }
 
-__rnet_helper unsigned short rnet_helper_netdev_type(const struct net_device *dev)
-{
-	return dev->type;
-}
-
 __rnet_helper bool rnet_helper_netdev_lltx(const struct net_device *dev)
 {
 	return dev->lltx;
@@ -201,11 +196,6 @@ rnet_helper_netdev_set_destructor(struct net_device *dev,
 				  void (*destructor)(struct net_device *), bool needs_free)
 {
 	dev->priv_destructor = destructor;
-	dev->needs_free_netdev = needs_free;
-}
-
-__rnet_helper void rnet_helper_netdev_set_needs_free(struct net_device *dev, bool needs_free)
-{
 	dev->needs_free_netdev = needs_free;
 }
 

@@ -44,16 +44,6 @@ __rnet_helper unsigned int rnet_helper_skb_headlen(const struct sk_buff *skb)
 	return skb_headlen(skb);
 }
 
-__rnet_helper void rnet_helper_skb_record_rx_queue(struct sk_buff *skb, u16 queue)
-{
-	skb_record_rx_queue(skb, queue);
-}
-
-__rnet_helper u16 rnet_helper_skb_get_queue_mapping(const struct sk_buff *skb)
-{
-	return skb_get_queue_mapping(skb);
-}
-
 __rnet_helper void rnet_helper_dev_consume_skb_any(struct sk_buff *skb)
 {
 	dev_consume_skb_any(skb);
