@@ -19,6 +19,7 @@ PKG_TOOLS=(
 	lld-19 rustfmt rust-clippy git
 	qemu-system-x86 busybox-static
 	netbase iproute2 iputils-ping iputils-arping ethtool tcpdump iperf3 netperf nftables
+	libbpf-dev jq openssl
 	bpftrace bpftool socat strace lksctp-tools conntrack libcap2-bin procps mount e2fsprogs
 	python3-sphinx python3-sphinx-rtd-theme python3-docutils
 	codespell shellcheck
