@@ -25,6 +25,17 @@ PKG_TOOLS=(
 	codespell shellcheck
 )
 
+# On demand (selftests/programs): real servers and what loads them.
+PKG_PROGRAMS=(
+	postgresql nginx-light wrk curl redis-server redis-tools nsd dnsperf
+	openssh-client openssh-server openssh-sftp-server nfs-kernel-server
+)
+
+# On demand (selftests/upstream): what the kernel's own tests are built with and call.
+PKG_UPSTREAM=(
+	libnuma-dev libcap-dev libmnl-dev iptables netcat-openbsd psmisc python3-yaml
+)
+
 # Not unpacked: what no build and no test reads (a third of the time and space).
 DPKG_EXCLUDE=(
 	'/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*'

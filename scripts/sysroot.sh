@@ -9,6 +9,12 @@
 #	sysroot.sh toolchain    what preparing a kernel needs
 #	sysroot.sh tools        the rest
 #	sysroot.sh state        prints what is there: none, base, toolchain, tools
+#
+# What only some tests need is installed by them, from outside, each time they
+# run (nothing is done when it is there):
+#
+#	sysroot.sh need programs    servers, for selftests/programs
+#	sysroot.sh need upstream    for selftests/upstream
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -21,6 +27,8 @@ key() {
 	base) echo "1 $RNET_SUITE ${PKG_BASE[*]} ${DPKG_EXCLUDE[*]}" ;;
 	toolchain) echo "$(key base) ${PKG_TOOLCHAIN[*]}" ;;
 	tools) echo "$(key toolchain) ${PKG_TOOLS[*]}" ;;
+	programs) echo "$(key base) ${PKG_PROGRAMS[*]}" ;;
+	upstream) echo "$(key base) ${PKG_UPSTREAM[*]}" ;;
 	esac | cksum
 }
 
@@ -119,12 +127,33 @@ install() {
 	mark_done "$step"
 }
 
+# need STEP: installs it with the cache locked, unless it is there.
+need() {
+	[[ $(state) == tools ]] || "$RNET_REPO/scripts/setup.sh"
+	! is_done "$1" || return 0
+	need_root_or_ns
+	need_disk 1500 "the packages of $1"
+	lock_cache -x
+	is_done "$1" || step "sysroot: packages of $1" 60 in_ns "$RNET_REPO/scripts/sysroot.sh" "$1"
+}
+
+# Nothing is started by an installation, and no database made.
+start_nothing() {
+	printf '#!/bin/sh\nexit 101\n' >"$RNET_SYSROOT/usr/sbin/policy-rc.d"
+	chmod 755 "$RNET_SYSROOT/usr/sbin/policy-rc.d"
+	mkdir -p "$RNET_SYSROOT/etc/postgresql-common"
+	echo 'create_main_cluster = false' >"$RNET_SYSROOT/etc/postgresql-common/createcluster.conf"
+}
+
 case ${1:-} in
 base) is_done base || make_base ;;
 toolchain) is_done toolchain || install toolchain "${PKG_TOOLCHAIN[@]}" ;;
 tools) is_done tools || install tools "${PKG_TOOLS[@]}" ;;
+programs) mount_sysroot && start_nothing && install programs "${PKG_PROGRAMS[@]}" ;;
+upstream) mount_sysroot && start_nothing && install upstream "${PKG_UPSTREAM[@]}" ;;
+need) need "$2" ;;
 state) state ;;
 mirror) mirror ;;
 add-backports) add_backports "$2" ;;
-*) die "usage: sysroot.sh base|toolchain|tools|state" "run 'make setup', which calls this" ;;
+*) die "usage: sysroot.sh base|toolchain|tools|state|need programs|need upstream" "run 'make setup', which calls this" ;;
 esac
