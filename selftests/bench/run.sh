@@ -15,6 +15,11 @@ while (($#)); do
 		"$0" --lane exact --reps 5
 		exec "$0" --lane vm --reps 7 --seconds 1 --netns 20
 		;;
+	--driver)
+		# The driver's own instructions for a packet, counted one by one (exact lane).
+		shift
+		exec "$here/../../scripts/enter.sh" python3 -B "$here/driver.py" "$RNET_CACHE/out/driver-$(date +%s)" "$@"
+		;;
 	--lane) lane=$2 ;;
 	--reps) reps=$2 ;;
 	--seconds) seconds=$2 ;;
