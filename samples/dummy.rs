@@ -39,10 +39,10 @@ impl Driver for Dummy {
     type Queueing = NoQueue;
     const LLTX: bool = true;
 
-    fn start_xmit<'call>(&self, mut skb: TxSkb<'call>, _cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
+    fn start_xmit<'call>(&self, mut skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
         self.0.add(Count::Packets, 1);
         self.0.add(Count::Bytes, skb.len().into());
-        skb.tx_timestamp();
+        skb.tx_timestamp(cx);
         Xmit::Taken(skb.consume())
     }
 

@@ -20,6 +20,14 @@ __rnet_helper void *rnet_helper_net_generic(const struct net *net, unsigned int 
 	return ptr;
 }
 
+/* The same for a caller that is an RCU reader of any kind. */
+__rnet_helper void *rnet_helper_net_generic_rcu(const struct net *net, unsigned int id)
+{
+	struct net_generic *ng = rcu_dereference_check(net->gen, rcu_read_lock_any_held());
+
+	return id < ng->s.len ? ng->ptr[id] : NULL;
+}
+
 __rnet_helper struct net *rnet_helper_maybe_get_net(struct net *net)
 {
 	return maybe_get_net(net);

@@ -179,6 +179,13 @@ rnet_helper_netdev_ops(const struct net_device *dev)
 	return READ_ONCE(dev->netdev_ops);
 }
 
+/* What the symbol table says of the transmit function: "name" or "name [module]". */
+__rnet_helper int rnet_helper_netdev_xmit_symbol(const struct net_device *dev, char *buf,
+						 size_t size)
+{
+	return scnprintf(buf, size, "%ps", READ_ONCE(dev->netdev_ops)->ndo_start_xmit);
+}
+
 __rnet_helper void rnet_helper_netdev_set_ops(struct net_device *dev,
 					      const struct net_device_ops *ops)
 {

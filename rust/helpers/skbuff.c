@@ -4,9 +4,18 @@
 #include <linux/skbuff.h>
 #include <net/dst.h>
 
-__rnet_helper void rnet_helper_skb_tx_timestamp(struct sk_buff *skb)
+/*
+ * skb_tx_timestamp(), without the call where there is no PHY that could stamp:
+ * skb_clone_tx_timestamp() looks for one under the RCU lock and finds none.
+ */
+__rnet_helper void rnet_helper_skb_tx_timestamp(struct sk_buff *skb,
+						 const struct net_device *dev)
 {
-	skb_tx_timestamp(skb);
+	if (unlikely((unsigned long)dev->phydev |
+		     (unsigned long)rcu_access_pointer(dev->hwprov)))
+		skb_clone_tx_timestamp(skb);
+	if (skb_shinfo(skb)->tx_flags & (SKBTX_SW_TSTAMP | SKBTX_BPF))
+		skb_tstamp_tx(skb, NULL);
 }
 
 __rnet_helper void rnet_helper_skb_clear_tstamp(struct sk_buff *skb)
@@ -42,6 +51,11 @@ __rnet_helper unsigned int rnet_helper_skb_len(const struct sk_buff *skb)
 __rnet_helper unsigned int rnet_helper_skb_headlen(const struct sk_buff *skb)
 {
 	return skb_headlen(skb);
+}
+
+__rnet_helper const u8 *rnet_helper_skb_data(const struct sk_buff *skb)
+{
+	return skb->data;
 }
 
 __rnet_helper void rnet_helper_dev_consume_skb_any(struct sk_buff *skb)

@@ -22,7 +22,8 @@ use rnet::{
         SlotRef, //
     },
     prelude::*,
-    rtnl, //
+    rtnl,
+    skb::IpProtocol, //
 };
 
 use crate::{
@@ -47,22 +48,43 @@ const FEATURES: Features = Features::SG
     .with(Features::VLAN_CHALLENGED)
     .with(Features::LOOPBACK);
 
-/// Sends a packet back to this host and counts it, in the order of the kernel's own.
-#[inline]
+/// Sends a packet back to this host and counts it, in the order of the kernel's own. Without a
+/// state only the kernel's statistics count it.
+#[inline(always)]
 fn loop_back<'call>(
     state: Option<&State>,
     mut skb: TxSkb<'call>,
     cx: &XmitCx<'_>,
 ) -> Xmit<'call, NoQueue> {
-    skb.tx_timestamp();
-    let looped = skb.loop_back(cx);
-    if looped.accepted {
-        cx.lstats_add(looped.len);
+    let count = |len, ip| {
+        if let Some(state) = state {
+            state.count(len, ip);
+        }
+    };
+    let count_drop = || {
+        if let Some(state) = state {
+            state.count_drop();
+        }
+    };
+
+    skb.tx_timestamp(cx);
+    let skb = match skb.loop_back(cx) {
+        Ok(skb) => skb,
+        Err(short) => {
+            count(short.len, IpProtocol::NONE);
+            count_drop();
+            return Xmit::Taken(short.disposed);
+        }
+    };
+    let len = skb.len();
+    count(len, skb.ip_protocol());
+    let (disposed, accepted) = skb.netif_rx(cx);
+    if accepted {
+        cx.lstats_add(len);
+    } else {
+        count_drop();
     }
-    if let Some(state) = state {
-        state.count(looped.len, looped.accepted);
-    }
-    Xmit::Taken(looped.disposed)
+    Xmit::Taken(disposed)
 }
 
 /// A loopback device of rlo.
@@ -105,8 +127,12 @@ pub(crate) struct Takeover;
 impl TxHook for Takeover {
     #[inline]
     fn start_xmit<'call>(skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
-        // Nothing is found in a namespace that is ending: its last packets are not counted.
-        loop_back(State::SLOT.get().get(cx.dev().net(cx), cx), skb, cx)
+        match State::SLOT.get().get(cx.dev().net(cx), cx) {
+            // Inlined twice: no test is left in the usual case.
+            Some(state) => loop_back(Some(state), skb, cx),
+            // A namespace that is ending.
+            None => loop_back(None, skb, cx),
+        }
     }
 }
 

@@ -21,15 +21,19 @@ use rnet::{
     },
 };
 
-use crate::state::{
-    self,
-    Count,
-    Mode,
-    State, //
+use crate::{
+    protocol::Protocol,
+    state::{
+        self,
+        Count,
+        Length,
+        Mode,
+        State, //
+    }, //
 };
 
 /// The counters of a namespace, as a whole.
-static TOTAL: [Attribute<State>; 6] = [
+static TOTAL: [Attribute<State>; 8] = [
     Attribute::rw(c"active", show_active, store_active),
     Attribute::ro(c"mode", |state, page| {
         page.emit(match state.mode() {
@@ -37,20 +41,14 @@ static TOTAL: [Attribute<State>; 6] = [
             Mode::Takeover => fmt!("takeover\n"),
         })
     }),
-    Attribute::ro(c"packets", |s, page| {
-        show(
-            page,
-            sum(s, Count::Accepted).wrapping_add(sum(s, Count::Dropped)),
-        )
+    Attribute::ro(c"owner", show_owner),
+    Attribute::ro(c"packets", |s, page| show(page, s.packets().0)),
+    Attribute::ro(c"bytes", |s, page| show(page, s.counters.sum(Count::Bytes))),
+    Attribute::ro(c"accepted", |s, page| show_accepted(page, s.packets())),
+    Attribute::ro(c"dropped", |s, page| show(page, s.packets().1)),
+    Attribute::ro(c"length_log2", |s, page| {
+        show_lengths(page, |length| s.lengths.sum(length))
     }),
-    Attribute::ro(c"bytes", |s, page| {
-        show(
-            page,
-            sum(s, Count::AcceptedBytes).wrapping_add(sum(s, Count::DroppedBytes)),
-        )
-    }),
-    Attribute::ro(c"accepted", |s, page| show(page, sum(s, Count::Accepted))),
-    Attribute::ro(c"dropped", |s, page| show(page, sum(s, Count::Dropped))),
 ];
 
 /// The same for one CPU.
@@ -59,36 +57,63 @@ struct OneCpu {
     cpu: CpuId,
 }
 
-impl OneCpu {
-    fn read(&self, count: Count) -> u64 {
-        self.state.counters.read(count, self.cpu)
-    }
-}
-
-static ONE_CPU: [Attribute<OneCpu>; 4] = [
-    Attribute::ro(c"packets", |s, page| {
-        show(
-            page,
-            s.read(Count::Accepted).wrapping_add(s.read(Count::Dropped)),
-        )
-    }),
+static ONE_CPU: [Attribute<OneCpu>; 5] = [
+    Attribute::ro(c"packets", |s, page| show(page, s.state.packets_of(s.cpu).0)),
     Attribute::ro(c"bytes", |s, page| {
-        show(
-            page,
-            s.read(Count::AcceptedBytes)
-                .wrapping_add(s.read(Count::DroppedBytes)),
-        )
+        show(page, s.state.counters.read(Count::Bytes, s.cpu))
     }),
-    Attribute::ro(c"accepted", |s, page| show(page, s.read(Count::Accepted))),
-    Attribute::ro(c"dropped", |s, page| show(page, s.read(Count::Dropped))),
+    Attribute::ro(c"accepted", |s, page| {
+        show_accepted(page, s.state.packets_of(s.cpu))
+    }),
+    Attribute::ro(c"dropped", |s, page| show(page, s.state.packets_of(s.cpu).1)),
+    Attribute::ro(c"length_log2", |s, page| {
+        show_lengths(page, |length| s.state.lengths.read(length, s.cpu))
+    }),
 ];
 
-fn sum(state: &State, count: Count) -> u64 {
-    state.counters.sum(count)
+/// The packets by protocol: one file for each.
+static PROTOCOLS: [Attribute<State>; Protocol::ALL.len()] = [
+    protocol_file::<0>(),
+    protocol_file::<1>(),
+    protocol_file::<2>(),
+    protocol_file::<3>(),
+    protocol_file::<4>(),
+    protocol_file::<5>(),
+    protocol_file::<6>(),
+    protocol_file::<7>(),
+    protocol_file::<8>(),
+    protocol_file::<9>(),
+    protocol_file::<10>(),
+];
+
+/// The file of the `N`th protocol.
+const fn protocol_file<const N: usize>() -> Attribute<State> {
+    Attribute::ro(const { Protocol::ALL[N].1 }, |s, page| {
+        show(page, s.protocols.sum(const { Protocol::ALL[N].0 }))
+    })
 }
 
 fn show(page: &mut Page<'_>, value: u64) -> Result {
     page.emit(fmt!("{}\n", value))
+}
+
+fn show_accepted(page: &mut Page<'_>, (packets, dropped): (u64, u64)) -> Result {
+    show(page, packets.wrapping_sub(dropped))
+}
+
+/// All buckets in a line, from length 0 on.
+fn show_lengths(page: &mut Page<'_>, count: impl Fn(Length) -> u64) -> Result {
+    for (place, length) in Length::all().enumerate() {
+        let space = if place == 0 { "" } else { " " };
+        page.emit(fmt!("{}{}", space, count(length)))?;
+    }
+    page.emit(fmt!("\n"))
+}
+
+/// Whose transmit function the device calls now, as the kernel's symbol table says.
+fn show_owner(_state: &State, page: &mut Page<'_>) -> Result {
+    let dev = page.device().ok_or(ENODEV)?;
+    page.emit(fmt!("{}\n", dev.xmit_owner()))
 }
 
 fn show_active(state: &State, page: &mut Page<'_>) -> Result {
@@ -121,6 +146,7 @@ pub(crate) fn device_dir(
         )?;
         top.child(&name, &ONE_CPU, data)?;
     }
+    top.child(c"protocol", &PROTOCOLS, state.clone())?;
     Ok(top)
 }
 

@@ -9,6 +9,7 @@
 
 mod device;
 mod files;
+mod protocol;
 mod state;
 
 use rnet::{

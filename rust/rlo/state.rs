@@ -2,16 +2,20 @@
 
 //! What rlo keeps for each network namespace.
 
-use kernel::sync::{
-    atomic::{
-        Atomic,
-        Relaxed, //
-    },
-    new_mutex,
-    Arc,
-    Mutex, //
+use kernel::{
+    cpu::CpuId,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        new_mutex,
+        Arc,
+        Mutex, //
+    }, //
 };
 use rnet::{
+    log2::Log2,
     netdev::TxOverride,
     netns::{
         Kind,
@@ -22,24 +26,27 @@ use rnet::{
     },
     percpu::Counters,
     prelude::*,
+    skb::IpProtocol,
     sysfs::Dir, //
 };
 
-use crate::device::Takeover;
+use crate::{
+    device::Takeover,
+    protocol::Protocol, //
+};
 
 rnet::counters! {
-    /// What is counted for every packet.
+    /// What is counted besides the packets themselves, which the histogram of lengths counts.
     pub(crate) enum Count {
-        /// Packets that the backlog took.
-        Accepted,
-        /// Their bytes, without the Ethernet header.
-        AcceptedBytes,
-        /// Packets that it did not take.
+        /// Bytes of all packets, without the Ethernet header.
+        Bytes,
+        /// Packets that the backlog did not take.
         Dropped,
-        /// Their bytes.
-        DroppedBytes,
     }
 }
+
+/// The packets by length: the last bucket begins at 512 KiB, where no packet comes to.
+pub(crate) type Length = Log2<20>;
 
 /// How rlo carries a namespace's local packets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +61,8 @@ pub(crate) enum Mode {
 #[pin_data]
 pub(crate) struct State {
     pub(crate) counters: Counters<Count>,
+    pub(crate) lengths: Counters<Length>,
+    pub(crate) protocols: Counters<Protocol>,
     replaced: Atomic<u32>,
     ctx: ModuleCtx,
     #[pin]
@@ -114,16 +123,35 @@ impl State {
         Ok(())
     }
 
-    /// Counts a packet that was looped back.
+    /// Counts a packet, before the backlog has it.
+    #[inline(always)]
+    pub(crate) fn count(&self, len: u32, ip: IpProtocol) {
+        self.lengths.add(Length::of(u64::from(len)), 1);
+        self.counters.add(Count::Bytes, u64::from(len));
+        self.protocols.add(Protocol::of(ip), 1);
+    }
+
+    /// Counts that the packet was dropped. After [`count`](Self::count), so that a reader who
+    /// begins with the drops never sees more of them than packets.
     #[inline]
-    pub(crate) fn count(&self, len: u32, accepted: bool) {
-        let (packets, bytes) = if accepted {
-            (Count::Accepted, Count::AcceptedBytes)
-        } else {
-            (Count::Dropped, Count::DroppedBytes)
-        };
-        self.counters.add(packets, 1);
-        self.counters.add(bytes, u64::from(len));
+    pub(crate) fn count_drop(&self) {
+        self.counters.add(Count::Dropped, 1);
+    }
+
+    /// All packets, and those of them that were dropped.
+    pub(crate) fn packets(&self) -> (u64, u64) {
+        let dropped = self.counters.sum(Count::Dropped);
+        let sum = Length::all().fold(0u64, |sum, l| sum.wrapping_add(self.lengths.sum(l)));
+        (sum, dropped)
+    }
+
+    /// The same of one CPU.
+    pub(crate) fn packets_of(&self, cpu: CpuId) -> (u64, u64) {
+        let dropped = self.counters.read(Count::Dropped, cpu);
+        let sum = Length::all().fold(0u64, |sum, l| {
+            sum.wrapping_add(self.lengths.read(l, cpu))
+        });
+        (sum, dropped)
     }
 
     /// Keeps the files until the namespace ends.
@@ -140,6 +168,8 @@ impl Pernet for State {
         Arc::pin_init(
             try_pin_init!(State {
                 counters: Counters::new()?,
+                lengths: Counters::new()?,
+                protocols: Counters::new()?,
                 replaced: Atomic::new(0),
                 ctx: cx.ctx(),
                 takeover <- new_mutex!(None),

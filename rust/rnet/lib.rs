@@ -30,6 +30,7 @@ const __LOG_PREFIX: &[u8] = b"rnet\0";
 pub use kernel;
 
 pub mod ethtool;
+pub mod log2;
 pub mod module;
 pub mod netdev;
 pub mod netns;

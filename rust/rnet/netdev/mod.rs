@@ -21,6 +21,7 @@ mod driver;
 mod features;
 mod notifier;
 mod override_xmit;
+mod owner;
 mod registration;
 
 pub use builder::Builder;
@@ -42,6 +43,7 @@ pub use override_xmit::{
     TxHook,
     TxOverride, //
 };
+pub use owner::XmitOwner;
 pub use registration::Registration;
 
 use core::{

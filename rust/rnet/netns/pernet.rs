@@ -126,11 +126,12 @@ struct Area {
 ///
 /// # Invariants
 ///
-/// While `live` is set, and for one grace period after it was cleared, `id` is an id of
+/// While `live` is not 0, and for one grace period after it was cleared, it is an id of
 /// `net_generic()` that finds an `Area` in a namespace, or nothing where it was not made yet.
 pub struct Slot<T: Pernet> {
     id: Atomic<u32>,
     taken: Atomic<u32>,
+    /// The same as `id` while the callbacks are registered, else 0.
     live: Atomic<u32>,
     /// The task that registers the callbacks.
     registering: Atomic<*mut c_void>,
@@ -180,11 +181,18 @@ impl<T: Pernet> Slot<T> {
         // The loads are inlined shims: packets come this way, and the kernel crate's `load()` is a
         // call.
         // SAFETY: A member of `self`.
-        if unsafe { nb::smp_load_acquire_u32(self.live.as_ptr()) } == 0 {
+        let id = unsafe { nb::smp_load_acquire_u32(self.live.as_ptr()) };
+        if id == 0 {
             return None;
         }
-        // SAFETY: `live` is set, and the caller's RCU read side keeps it readable.
-        let area = unsafe { self.area(net.as_raw()) }?;
+        // SAFETY: `live` is set, and the caller's RCU read side keeps it readable. The core has
+        // allocated and zeroed `ops.size` bytes, or the namespace has not come to this slot.
+        let area = unsafe {
+            nb::net_generic_rcu(net.as_raw(), id)
+                .cast::<Area>()
+                .cast_const()
+                .as_ref()
+        }?;
         // SAFETY: A member of the area.
         let ptr = unsafe { nb::smp_load_acquire_ptr(area.visible.as_ptr()) };
         // SAFETY: Made by `Arc::into_raw` in `init`; the reference behind it is dropped a grace
@@ -306,7 +314,7 @@ impl<T: Pernet> Inner<T> {
         self.registered.store(1, Release);
         // Not before: while the core goes through the namespaces, `id` cannot be read in those
         // that it has not reached.
-        slot.live.store(1, Release);
+        slot.live.store(slot.id.load(Relaxed), Release);
         Ok(())
     }
 

@@ -16,10 +16,12 @@ pub use reason::DropReason;
 pub use xmit::{
     Busy,
     Disposed,
-    LoopedBack,
+    IpProtocol,
+    Looped,
     NoQueue,
     Qdisc,
     Queueing,
+    TooShort,
     TxSkb,
     Xmit,
     XmitCx, //

@@ -35,9 +35,15 @@ use crate::netdev::Device;
 pub struct Page<'a> {
     buf: &'a mut [u8],
     len: usize,
+    dev: Option<&'a Device>,
 }
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    /// The network device that the file belongs to, if it belongs to one. As [`Input::device`].
+    pub fn device(&self) -> Option<&'a Device> {
+        self.dev
+    }
+
     /// Appends formatted text. Errors: `EFBIG` when the page is full. C function:
     /// `sysfs_emit_at()`.
     pub fn emit(&mut self, args: Arguments<'_>) -> Result {
@@ -178,6 +184,18 @@ struct RawAttr<T: 'static> {
     owner: Owner,
 }
 
+impl<T> RawAttr<T> {
+    /// The device that the file belongs to. For the functions of the file.
+    fn device(&self) -> Option<&Device> {
+        match self.owner {
+            Owner::Global => None,
+            // SAFETY: The device is there as long as its directory has this file, whose removal
+            // waits for its functions.
+            Owner::Device(dev) => Some(unsafe { Device::from_raw(dev) }),
+        }
+    }
+}
+
 impl<T: Send + Sync> RawAttr<T> {
     unsafe extern "C" fn show(
         _kobj: *mut nb::kobject,
@@ -195,7 +213,11 @@ impl<T: Send + Sync> RawAttr<T> {
         };
         // SAFETY: sysfs hands over a page of its own, zeroed. It wants less than a whole page back.
         let buf = unsafe { core::slice::from_raw_parts_mut(buf.cast(), nb::PAGE_SIZE - 1) };
-        let mut page = Page { buf, len: 0 };
+        let mut page = Page {
+            buf,
+            len: 0,
+            dev: this.device(),
+        };
         match show(data, &mut page) {
             Ok(()) => page.len as isize,
             Err(err) => err.to_errno() as isize,
@@ -213,11 +235,7 @@ impl<T: Send + Sync> RawAttr<T> {
             let this = &*attr.cast::<Self>();
             (this, &*this.data)
         };
-        let dev = match this.owner {
-            Owner::Global => None,
-            // SAFETY: The device is there as long as its directory has this file.
-            Owner::Device(dev) => Some(unsafe { Device::from_raw(dev) }),
-        };
+        let dev = this.device();
         let capable = match dev {
             Some(dev) => dev.net(&rcu::read_lock()).admin_capable(),
             // SAFETY: Process context.

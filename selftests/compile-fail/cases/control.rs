@@ -53,7 +53,10 @@ impl Driver for Queued {
             0 => Xmit::Busy(skb.busy()),
             1 => Xmit::Taken(skb.drop_with(DropReason::PKT_TOO_SMALL)),
             2 => Xmit::Taken(skb.consume()),
-            3 => Xmit::Taken(skb.loop_back(cx).disposed),
+            3 => match skb.loop_back(cx) {
+                Ok(looped) => Xmit::Taken(looped.netif_rx(cx).0),
+                Err(short) => Xmit::Taken(short.disposed),
+            },
             _ => {
                 let (skb, disposed) = skb.take();
                 *self.kept.lock() = Some(skb);

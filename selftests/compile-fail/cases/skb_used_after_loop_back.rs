@@ -16,6 +16,9 @@ impl Driver for Case {
     fn start_xmit<'call>(&self, skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
         let looped = skb.loop_back(cx);
         let _ = skb.len(); //~
-        Xmit::Taken(looped.disposed)
+        match looped {
+            Ok(looped) => Xmit::Taken(looped.netif_rx(cx).0),
+            Err(short) => Xmit::Taken(short.disposed),
+        }
     }
 }
