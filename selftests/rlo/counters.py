@@ -130,11 +130,12 @@ def toggles():
 def read_only(lane):
     """Counters cannot be written, and are one number and a newline."""
     env = net.enter(lane)
-    for name in ("packets", "bytes", "accepted", "dropped", "mode", "cpu0/packets", "cpu0/dropped"):
+    words = ("mode", "owner", "length_log2", "cpu0/length_log2")
+    for name in ("packets", "bytes", "accepted", "dropped", "cpu0/packets", "cpu0/dropped", "protocol/other") + words:
         path = "%s/rlo/%s" % (env.lo, name)
         ktap.equal("mode of " + name, os.stat(path).st_mode & 0o777, 0o444)
         ktap.fails("EIO|EACCES", "writing " + name, kernel.write, path, "0\n")
-        if name != "mode":
+        if name not in words:
             text = open(path, encoding="ascii").read()
             ktap.check(text.endswith("\n") and text[:-1].isdigit(), "%s reads %r" % (name, text))
     ktap.equal("mode of active", os.stat(env.lo + "/rlo/active").st_mode & 0o777, 0o644)

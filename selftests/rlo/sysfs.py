@@ -15,7 +15,9 @@ import kernel
 import ktap
 import net
 
-TOTALS = ("active", "mode", "packets", "bytes", "accepted", "dropped")
+PER_CPU = ("packets", "bytes", "accepted", "dropped", "length_log2")
+TOTALS = ("active", "mode", "owner") + PER_CPU
+PROTOCOLS = ["%s_%s" % (ip, name) for ip in ("ipv4", "ipv6") for name in ("icmp", "other", "sctp", "tcp", "udp")] + ["other"]
 NONSENSE = ("2", "-1", "10", "01", "1 ", " 1", "1 1", "1x", "true", "yes", "enable", "offf", "o", "of", "ok", "oo", "yy", "\n", " ", "\n\n",
             "1\n\n", "0x1", "\0", "1\0", "\u00e9", "a" * 4095)
 
@@ -57,8 +59,9 @@ def names(lane):
     """The directory holds what is documented, and nothing else."""
     env = net.enter(lane)
     found = sorted(n for n in os.listdir(env.lo + "/rlo") if not n.startswith("cpu"))
-    ktap.equal("files", found, sorted(TOTALS))
-    ktap.equal("files of a CPU", sorted(os.listdir(env.lo + "/rlo/cpu0")), ["accepted", "bytes", "dropped", "packets"])
+    ktap.equal("files", found, sorted(TOTALS + ("protocol",)))
+    ktap.equal("files of a CPU", sorted(os.listdir(env.lo + "/rlo/cpu0")), sorted(PER_CPU))
+    ktap.equal("files of protocols", sorted(os.listdir(env.lo + "/rlo/protocol")), PROTOCOLS)
     ktap.equal("files of the module", os.listdir("/sys/kernel/rlo"), ["replaced_namespaces"])
     net.ip("link add d0 type dummy")
     ktap.check(not os.path.exists(env.sys + "/class/net/d0/rlo"), "another device has a directory, too")
@@ -109,7 +112,8 @@ def other_capabilities_do():
 def open_all(env):
     """Descriptors of every file of rlo in a namespace."""
     paths = ["%s/rlo/%s" % (env.lo, name) for name in TOTALS[1:]]
-    paths += ["%s/rlo/cpu0/%s" % (env.lo, name) for name in TOTALS[2:]]
+    paths += ["%s/rlo/cpu0/%s" % (env.lo, name) for name in PER_CPU]
+    paths += ["%s/rlo/protocol/%s" % (env.lo, name) for name in PROTOCOLS]
     return [os.open(path, os.O_RDONLY) for path in paths] + [os.open(env.lo + "/rlo/active", os.O_RDWR)]
 
 
