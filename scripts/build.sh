@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build.sh [--stock] [--clippy] [--print-key]: builds the modules.
+# build.sh [--stock|--debug] [--clippy] [--print-key]: builds the modules.
 #
 # For which kernel: KDIR, where given (any build directory with CONFIG_RUST=y;
 # built with this machine's own tools); else the kernel that runs here, if it
 # can be built for; else, and with --stock or KVER, the stock kernel that
-# 'make setup' prepares (built inside the sysroot).
+# 'make setup' prepares (built inside the sysroot). With --debug for the debug
+# kernel (scripts/debug-kernel.sh), which is made first.
 #
 # Object files go to $RNET_CACHE/build/KEY (MO=), the modules are copied to
 # MODDIR, by default $RNET_CACHE/modules/KEY: the source tree stays clean, and a
@@ -15,13 +16,14 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-stock='' clippy='' print_key=''
+stock='' debug='' clippy='' print_key=''
 for arg in "$@"; do
 	case $arg in
 	--stock) stock=1 ;;
+	--debug) stock=1 debug=1 ;;
 	--clippy) clippy=1 ;;
 	--print-key) print_key=1 ;;
-	*) die "build.sh: unknown option $arg" "it knows --stock, --clippy and --print-key" ;;
+	*) die "build.sh: unknown option $arg" "it knows --stock, --debug, --clippy and --print-key" ;;
 	esac
 done
 # What make passed down would reach the kernel's make a second time.
@@ -58,6 +60,7 @@ choose_kernel() {
 		fi
 		"$RNET_REPO/scripts/setup.sh" || exit 1
 		prepared=$(kernel_dir)
+		[[ -z $debug ]] || prepared=$("$RNET_REPO/scripts/debug-kernel.sh") || exit 1
 		kdir=$prepared/build
 	fi
 }
@@ -152,6 +155,8 @@ tell() {
 	say "${#names[@]} modules for $release in $moddir"
 	if [[ $release == "$running" ]]; then
 		say "load one: sudo insmod $moddir/rlo.ko"
+	elif [[ $debug ]]; then
+		say "they are for the debug kernel: RNET_KERNEL=debug selftests/vm/run --module rlo.ko -- CMD"
 	elif [[ -z $stock ]]; then
 		say "they cannot be loaded here: this machine runs $running"
 		say "what works: 'make run' or 'make shell' (a VM with $release), a machine that runs $release, or make KDIR=... for a kernel of your own"
@@ -162,7 +167,7 @@ prepared='' kdir=''
 choose_kernel
 if [[ -n $prepared ]]; then
 	release=${prepared##*/}
-	key=$(build_key "$release")
+	key=$(build_key "$release" "${debug:+debug}")
 else
 	release=$(cat "$kdir/include/config/kernel.release" 2>/dev/null || make -s -C "$kdir" kernelrelease)
 	key=$(build_key "$release" "$kdir")

@@ -167,3 +167,78 @@ pub fn possible_cpus() -> impl Iterator<Item = CpuId> {
         }
     })
 }
+
+#[cfg(RNET_KUNIT)]
+#[kernel::prelude::kunit_tests(rnet_percpu)]
+mod tests {
+    use super::*;
+
+    crate::counters! {
+        /// Three of them.
+        enum Three {
+            /// The first.
+            One,
+            /// The second.
+            Two,
+            /// The last.
+            Last,
+        }
+    }
+
+    #[test]
+    fn zero_at_first_and_apart() -> Result {
+        let counters = Counters::<Three>::new()?;
+        assert_eq!(counters.sum(Three::One), 0);
+        counters.add(Three::One, 5);
+        counters.add(Three::Last, 7);
+        counters.add(Three::One, u64::from(u32::MAX));
+        assert_eq!(counters.sum(Three::One), 5 + u64::from(u32::MAX));
+        assert_eq!(counters.sum(Three::Two), 0);
+        assert_eq!(counters.sum(Three::Last), 7);
+        Ok(())
+    }
+
+    #[test]
+    fn wraps() -> Result {
+        let counters = Counters::<Three>::new()?;
+        counters.add(Three::Two, u64::MAX);
+        counters.add(Three::Two, 3);
+        assert_eq!(counters.sum(Three::Two), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn sum_is_over_every_cpu() -> Result {
+        let counters = Counters::<Three>::new()?;
+        counters.add(Three::Two, 11);
+        let mut sum = 0;
+        let mut cpus = 0;
+        for cpu in possible_cpus() {
+            sum += counters.read(Three::Two, cpu);
+            cpus += 1;
+        }
+        assert_eq!(sum, 11);
+        assert!(cpus > 0);
+        Ok(())
+    }
+
+    /// Breaks the contract of `index()`.
+    #[derive(Clone, Copy)]
+    struct Liar;
+
+    impl CounterSet for Liar {
+        const LEN: usize = 1;
+
+        fn index(self) -> usize {
+            1 << 40
+        }
+    }
+
+    #[test]
+    fn index_out_of_range_is_nothing() -> Result {
+        let counters = Counters::<Liar>::new()?;
+        counters.add(Liar, 1);
+        assert_eq!(counters.sum(Liar), 0);
+        Ok(())
+    }
+}

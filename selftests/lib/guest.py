@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs test programs one after the other, in the VM: guest.py LIMIT PROGRAM[:PATTERN...]...
 
-After each it adds one result: whether the kernel complained meanwhile.
+After each it adds one result: whether the kernel complained meanwhile. On a kernel with kmemleak
+one more: whether memory was lost.
 """
 
 import os
@@ -40,9 +41,40 @@ def run_program(command, limit):
     return None if timed_out else process.returncode, planned, results
 
 
+KMEMLEAK = "/sys/kernel/debug/kmemleak"
+# kmemleak does not report what is younger, in seconds.
+LEAK_AGE = 6
+
+
+def kmemleak(word):
+    """A command for kmemleak."""
+    with open(KMEMLEAK, "w", encoding="ascii") as file:
+        file.write(word)
+
+
+def leaks():
+    """What kmemleak has found since the last call: the reports of unreferenced objects."""
+    time.sleep(LEAK_AGE)
+    # An object has to be without a reference, and unchanged, in two scans.
+    for _ in range(2):
+        kmemleak("scan")
+    with open(KMEMLEAK, encoding="utf-8", errors="replace") as file:
+        found = file.read()
+    if found:
+        # What is being freed, or moved from one list to another, is gone or found by now.
+        time.sleep(LEAK_AGE)
+        kmemleak("scan")
+        with open(KMEMLEAK, encoding="utf-8", errors="replace") as file:
+            found = file.read()
+    kmemleak("clear")
+    return found
+
+
 def main():
     """Every program in turn."""
     limit, seen = float(sys.argv[1]), set(splat.find(kernel_log()))
+    if os.path.exists(KMEMLEAK):
+        leaks()
     for argument in sys.argv[2:]:
         program, *patterns = argument.split(":")
         name = os.path.relpath(program, os.path.join(HERE, ".."))
@@ -55,7 +87,12 @@ def main():
             print("not ok %s ended with status %d and %d of %d results" % (name, status, seen_results, planned), flush=True)
         elif not planned:
             print("ok %s # SKIP all of it" % name, flush=True)
-        complaints = [c for c in splat.find(kernel_log()) if c not in seen]
+        lost = leaks() if os.path.exists(KMEMLEAK) else ""
+        if os.path.exists(KMEMLEAK):
+            for line in lost.splitlines()[:60]:
+                print("# " + line)
+            print("%s %s loses no memory" % ("not ok" if lost else "ok", name), flush=True)
+        complaints = [c for c in splat.find(kernel_log()) if c not in seen and not (lost and c[0] == "kmemleak")]
         seen.update(complaints)
         for kind, _, line in complaints[:10]:
             print("# kernel: %s: %s" % (kind, line))

@@ -19,6 +19,9 @@ import traceback
 
 PASS, FAIL, SKIP = 0, 1, 4
 
+# How much slower the kernel is than the stock one: limits are multiplied by it.
+SLOW = float(os.environ.get("RNET_SLOW", "1"))
+
 _cases = []
 _finally = []
 
@@ -79,6 +82,7 @@ def fails(name, what, function, *args):
 
 def wait_for(what, function, seconds=10):
     """Fails unless the function becomes true soon."""
+    seconds *= SLOW
     end = time.monotonic() + seconds
     while not function():
         if time.monotonic() > end:
@@ -123,6 +127,7 @@ def in_child(function, *args, limit=60, group=True):
         finally:
             os._exit(0)
     os.close(write)
+    limit *= SLOW
     data, end = b"", time.monotonic() + limit
     while True:
         left = end - time.monotonic()

@@ -97,3 +97,27 @@ impl Not for Features {
         Self(!self.0)
     }
 }
+
+#[cfg(RNET_KUNIT)]
+#[kernel::prelude::kunit_tests(rnet_features)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets() {
+        let both = Features::SG | Features::HW_CSUM;
+        assert!(both.contains(Features::SG) && both.contains(Features::HW_CSUM));
+        assert!(both.contains(Features::EMPTY) && both.contains(both));
+        assert!(!Features::SG.contains(both));
+        assert!(both & !Features::SG == Features::HW_CSUM);
+        assert!(both & Features::TSO == Features::EMPTY);
+        assert!(Features::SG.with(Features::HW_CSUM) == both);
+        assert!(Features::from_raw(both.as_raw()) == both);
+    }
+
+    #[test]
+    fn software_segmentation_has_tcp() {
+        assert!(Features::GSO_SOFTWARE.contains(Features::TSO | Features::TSO6));
+        assert!(!Features::GSO_SOFTWARE.contains(Features::SG));
+    }
+}

@@ -9,19 +9,22 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
+mod looped;
 mod reason;
 mod xmit;
 
+pub use looped::{
+    IpProtocol,
+    Looped,
+    TooShort, //
+};
 pub use reason::DropReason;
 pub use xmit::{
     Busy,
     Disposed,
-    IpProtocol,
-    Looped,
     NoQueue,
     Qdisc,
     Queueing,
-    TooShort,
     TxSkb,
     Xmit,
     XmitCx, //

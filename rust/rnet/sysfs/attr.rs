@@ -2,6 +2,9 @@
 
 //! Attributes and groups of them.
 
+#[cfg(RNET_KUNIT)]
+mod kunit;
+
 use core::{
     fmt::{
         self,
