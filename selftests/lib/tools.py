@@ -6,8 +6,11 @@ import json
 import os
 import re
 import subprocess
+import threading
 
+import kernel
 import ktap
+import net
 
 _config = {}
 
@@ -46,6 +49,11 @@ def run(command, text=None):
     return out
 
 
+def ip_batch(*lines):
+    """Several commands of ip at once, which saves its start."""
+    return run("ip -batch -", "".join(line + "\n" for line in lines))
+
+
 def tc(*args):
     """Runs tc; its output, as JSON if it was asked for."""
     out = run("tc " + " ".join(args))
@@ -61,6 +69,11 @@ def nft_counters():
     """All named counters: {name: (packets, bytes)}."""
     listed = json.loads(run("nft -j list counters"))["nftables"]
     return {c["counter"]["name"]: (c["counter"]["packets"], c["counter"]["bytes"]) for c in listed if "counter" in c}
+
+
+def tx_packets(name="lo"):
+    """How many packets a device has sent, by its statistics (ip takes long to start)."""
+    return kernel.number("%s/class/net/%s/statistics/tx_packets" % (net.SYS, name))
 
 
 def snmp():
@@ -84,15 +97,31 @@ def snmp_since(before):
 
 
 class Program:
-    """A program in the background whose output ends up in a list of lines."""
+    """A program in the background; its output is collected line by line."""
 
     def __init__(self, command, ready=None):
         words = command.split() if isinstance(command, str) else command
+        self.lines = []
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         while ready and ready not in (line := self.process.stderr.readline()):
             ktap.check(line, "%s does not start" % words[0])
+        self.thread = threading.Thread(target=self._collect, daemon=True)
+        self.thread.start()
 
-    def stop(self, seconds=30):
-        """Ends it (SIGTERM); its lines."""
+    def _collect(self):
+        for line in self.process.stdout:
+            if line.strip():
+                self.lines.append(line.rstrip("\n"))
+
+    def wait(self, pattern, count=1, seconds=60):
+        """Waits until that many lines match."""
+        ktap.wait_for("%d lines with %s" % (count, pattern),
+                      lambda: sum(bool(re.search(pattern, line)) for line in list(self.lines)) >= count, seconds)
+
+    def stop(self):
+        """Ends it (SIGTERM): (its lines, what it said beside them)."""
         self.process.terminate()
-        return [line for line in self.process.communicate(timeout=seconds)[0].splitlines() if line]
+        self.thread.join(30)
+        errors = self.process.stderr.read()
+        self.process.wait(30)
+        return self.lines, errors

@@ -39,7 +39,7 @@ def whole_of_127(lane):
     env = net.enter(lane)
     addresses = sample()
     sniffer = net.Sniffer("lo")
-    before, stats = env.counts(), net.flat_stats()
+    before, stats = env.counts(), tools.tx_packets()
     last = addresses[-1]
     for address in addresses:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, \
@@ -58,7 +58,7 @@ def whole_of_127(lane):
         want = [(kind, socket.inet_aton(address) + socket.inet_aton(target))
                 for kind in (net.PACKET_OUTGOING, net.PACKET_HOST)]
         ktap.equal("frames of %s to %s" % (address, target), [(k, f[26:34]) for k, _, f in frames[2 * i:2 * i + 2]], want)
-    ktap.equal("packets of lo", net.delta(stats, net.flat_stats())["tx.packets"], len(addresses))
+    ktap.equal("packets of lo", tools.tx_packets() - stats, len(addresses))
     ktap.equal("rlo's packets", env.counts()["packets"] - before["packets"], len(addresses) if env.is_rlo else 0)
 
 
@@ -91,8 +91,7 @@ def added(lane):
     """::1, and addresses that lo is given: global, link-local, a mapped one; taken away, they are gone."""
     env = net.enter(lane)
     extra = {"192.0.2.9": 32, "2001:db8::5": 128, "fe80::5": 64}
-    for address, bits in extra.items():
-        net.ip("addr add %s/%d dev lo" % (address, bits))
+    tools.ip_batch(*["addr add %s/%d dev lo" % pair for pair in extra.items()])
     for address in ["::1", "::ffff:127.3.2.1"] + list(extra):
         scope = socket.if_nametoindex("lo") if address.startswith("fe80") else 0
         where = (address, 0, 0, scope) if ":" in address else (address, 0)
@@ -120,8 +119,8 @@ def added(lane):
         if not address.startswith("::ffff"):
             out = tools.run("ping -n -c 2 -i 0.01 -W 10 %s%s" % (address, "%lo" if scope else ""))
             ktap.check("2 packets transmitted, 2 received" in out, "ping: " + out)
-    for address, bits in extra.items():
-        net.ip("addr del %s/%d dev lo" % (address, bits))
+    tools.ip_batch(*["addr del %s/%d dev lo" % pair for pair in extra.items()])
+    for address in extra:
         with socket.socket(net.family(address), socket.SOCK_DGRAM) as sock:
             where = (address, 0, 0, 1) if address.startswith("fe80") else (address, 0)
             ktap.fails("EADDRNOTAVAIL", "binding to %s, which is gone" % address, sock.bind, where)
@@ -134,10 +133,8 @@ def added(lane):
 def route_get(lane):
     """What ip says of the way there."""
     net.enter(lane)
-    net.ip("link add d0 type dummy")
-    net.ip("addr add 192.0.2.1/24 dev d0")
-    net.ip("addr add 2001:db8::1/64 dev d0 nodad")
-    net.ip("link set d0 up")
+    tools.ip_batch("link add d0 type dummy", "addr add 192.0.2.1/24 dev d0", "addr add 2001:db8::1/64 dev d0 nodad",
+                   "link set d0 up")
     want = (("127.0.0.0", "local", "lo", "127.0.0.1"), ("127.0.0.1", "local", "lo", "127.0.0.1"),
             ("127.200.1.2", "local", "lo", "127.0.0.1"), ("127.255.255.254", "local", "lo", "127.0.0.1"),
             (BROADCAST, "broadcast", "lo", "127.0.0.1"), ("192.0.2.1", "local", "lo", "192.0.2.1"),
@@ -214,8 +211,7 @@ def no_neighbours(lane):
     """No queue and no address resolution: nothing in the neighbour tables, no ARP, no solicitation."""
     net.enter(lane)
     sniffer = net.Sniffer("lo")
-    net.ip("addr add 192.0.2.9/32 dev lo")
-    net.ip("addr add 2001:db8::5/128 dev lo")
+    tools.ip_batch("addr add 192.0.2.9/32 dev lo", "addr add 2001:db8::5/128 dev lo")
     for address in ("127.0.0.1", "127.200.3.4", "192.0.2.9", "::1", "2001:db8::5"):
         net.send_udp(net.udp_pair(address), 5, 100)
         one, two = net.tcp_pair(address)
@@ -279,19 +275,18 @@ def fragments_seen(lane):
 def route_mtu(lane):
     """A smaller MTU of a route, and lo's own lowered and raised under a socket that is connected."""
     env = net.enter(lane)
-    net.ip("route add local 127.9.9.9 dev lo table local mtu 1400")
-    net.ip("addr add 2001:db8::5/128 dev lo")
-    net.ip("route add local 2001:db8::6 dev lo table local mtu 1300")
+    tools.ip_batch("route add local 127.9.9.9 dev lo table local mtu 1400", "addr add 2001:db8::5/128 dev lo",
+                   "route add local 2001:db8::6 dev lo table local mtu 1300")
     kernel.write("/proc/sys/net/ipv4/tcp_timestamps", "0")
     kernel.write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1")
     for address, v6, mtu, level, option in (("127.9.9.9", False, 1400, socket.IPPROTO_IP, IP_MTU),
                                             ("2001:db8::6", True, 1300, socket.IPPROTO_IPV6, IPV6_MTU)):
         pair = net.udp_pair(address)
         ktap.equal("MTU to " + address, pair[0].getsockopt(level, option), mtu)
-        before = env.rlo("packets"), net.link_stats()["tx"]["packets"]
+        before = env.rlo("packets"), tools.tx_packets()
         net.send_udp(pair, 1, 5000)
         room = (mtu - (48 if v6 else 20)) // 8 * 8
-        ktap.equal("packets", net.link_stats()["tx"]["packets"] - before[1], -(-5008 // room))
+        ktap.equal("packets", tools.tx_packets() - before[1], -(-5008 // room))
         ktap.equal("rlo's packets", env.rlo("packets") - before[0], -(-5008 // room) if env.is_rlo else 0)
         one, _ = net.tcp_pair(address)
         ktap.equal("segments to " + address, one.getsockopt(socket.IPPROTO_TCP, TCP_MAXSEG), mtu - (60 if v6 else 40))
