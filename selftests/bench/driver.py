@@ -35,6 +35,10 @@ MEMBERS = {("net_device", "netdev_ops"), ("net_device", "name"), ("net_device_op
            ("sk_buff", "len")}
 
 
+class Failure(Exception):
+    """It could not be counted."""
+
+
 class Symbols:
     """The kernel's and its modules' functions by address."""
 
@@ -73,7 +77,7 @@ def offsets(btf):
             if match and (struct, match[1]) in MEMBERS:
                 found.setdefault((struct, match[1]), int(match[2]))
     if missing := MEMBERS - set(found):
-        sys.exit("driver: not in the kernel's BTF: %s" % missing)
+        raise Failure("driver: not in the kernel's BTF: %s" % missing)
     return found
 
 
@@ -92,11 +96,11 @@ class Tracer:
         self.gdb.breakpoint(core)
         self.gdb.resume()
         if not self.gdb.wait(60):
-            sys.exit("driver: no packet was sent in 60 s")
+            raise Failure("driver: no packet was sent in 60 s")
         device = self.gdb.register(gdbstub.RSI)
         name = self.gdb.memory(device + self.offsets["net_device", "name"], 16).rstrip(b"\0")
         if name != b"lo":
-            sys.exit("driver: %r sent a packet" % name)
+            raise Failure("driver: %r sent a packet" % name)
         ops = self.gdb.word(device + self.offsets["net_device", "netdev_ops"])
         self.gdb.breakpoint(core, on=False)
         return self.gdb.word(ops + self.offsets["net_device_ops", "ndo_start_xmit"])
@@ -116,7 +120,7 @@ class Tracer:
                 back = None
             steps.append((pc, back is not None))
             if len(steps) > MOST_STEPS:
-                sys.exit("driver: no return after %d instructions" % MOST_STEPS)
+                raise Failure("driver: no return after %d instructions" % MOST_STEPS)
             pc = self.gdb.step()
         return steps, size
 
@@ -128,7 +132,7 @@ class Tracer:
         while len(traces) < count:
             self.gdb.resume()
             if not self.gdb.wait(60):
-                sys.exit("driver: %s was not reached in 60 s" % self.symbols.find(entry)[1])
+                raise Failure("driver: %s was not reached in 60 s" % self.symbols.find(entry)[1])
             steps, size = self.trace()
             if size > 100:
                 traces.append(steps)
@@ -182,7 +186,7 @@ def wait_for(path, process, seconds=120):
     end = time.monotonic() + seconds
     while not path.exists():
         if process.poll() is not None or time.monotonic() > end:
-            sys.exit("driver: the VM did not get as far as %s" % path.name)
+            raise Failure("driver: the VM did not get as far as %s" % path.name)
         time.sleep(0.05)
 
 
@@ -204,7 +208,7 @@ def measure(out):
             finally:
                 process.terminate()
         if status:
-            sys.exit("driver: the VM ended with status %d" % status)
+            raise Failure("driver: the VM ended with status %d" % status)
     return results
 
 
@@ -217,7 +221,7 @@ def follow(path, out, process, results):
             while not (out / "phase").exists() or (out / "phase").read_text() != name:
                 wait_for(out / "phase", process)
                 if process.poll() is not None:
-                    sys.exit("driver: the VM ended before %s" % name)
+                    raise Failure("driver: the VM ended before %s" % name)
                 time.sleep(0.05)
             gdb = gdb or gdbstub.Gdb(path)
             gdb.interrupt()
@@ -242,13 +246,27 @@ def cell(value):
     return "%13s" % (value or "-")
 
 
+def grouped(results):
+    """[(title, {lane: counts})], kinds of packets with the same counts as one."""
+    groups = []
+    for kind, lanes in results.items():
+        for group in groups:
+            if group[1] == lanes:
+                group[0].append(KINDS[kind])
+                break
+        else:
+            groups.append(([KINDS[kind]], lanes))
+    return [(titles[0] + "".join(" and" + title.rpartition(",")[2] for title in titles[1:]), lanes)
+            for titles, lanes in groups]
+
+
 def table(results):
     """The screen."""
     yield "The driver's own instructions for one packet: from the entry of ndo_start_xmit to its return,"
     yield "callees and counters included, without the backlog (__netif_rx and below, the same for all)."
-    for kind, lanes in results.items():
+    for title, lanes in grouped(results):
         yield ""
-        yield "  %-44s" % KINDS[kind] + "".join("%13s" % lane for lane in LANES)
+        yield "  %-44s" % title + "".join("%13s" % lane for lane in LANES)
         yield "  %-44s" % "own code" + "".join(cell(sum(lanes[lane]["own"].values())) for lane in LANES)
         for name in sorted({name for lane in LANES for name in lanes[lane]["own"]}):
             if any(len(lanes[lane]["own"]) > 1 and name in lanes[lane]["own"] for lane in LANES):
@@ -279,7 +297,11 @@ def main():
     parser.add_argument("--check", action="store_true", help="KTAP: at most %.2f of lo" % LIMIT)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    results = measure(args.out)
+    try:
+        results = measure(args.out)
+    except (Failure, gdbstub.GdbError, OSError) as failure:
+        print("driver: FAILED: %s" % failure, file=sys.stderr)
+        return 1
     (args.out / "driver.json").write_text(json.dumps(results, indent=1) + "\n")
     text = "\n".join(table(results))
     (args.out / "driver.txt").write_text(text + "\n")

@@ -46,7 +46,7 @@ class Side:
         os.unshare(os.CLONE_NEWNET)
         kernel.write("/sys/module/rlo/parameters/replace", "Y")
         self.fd = os.open("/proc/self/ns/net", os.O_RDONLY)
-        sys_dir = "/tmp/bench-" + name
+        sys_dir = "/run/bench-" + name
         os.makedirs(sys_dir, exist_ok=True)
         kernel.mount("sysfs", sys_dir, "sysfs")
         self.rlo = sys_dir + "/class/net/lo/rlo"
