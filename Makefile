@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 export RNET_CACHE RNET_MIRROR KVER KDIR MODDIR INSTALL_MOD_PATH W V LLVM RUSTC
 
-.PHONY: all help setup run check bench doc rustdoc install shell fmt fmt-check clippy clean clean-cache
+.PHONY: all help setup run check check-debug bench doc rustdoc install shell fmt fmt-check clippy clean clean-cache
 
 all:
 	@scripts/build.sh
@@ -19,6 +19,8 @@ help:
 #: make run          main job: build, boot the stock kernel in a VM, real sockets
 #:                   through lo and rlo side by side
 #: make check        all tests; the last line counts them
+#: make check-debug  the same tests and more on a kernel with KASAN, lockdep, fault injection
+#:                   and the like, which is built first (about 20 minutes)
 #: make bench        all measurements (longer than make run)
 #: make shell        a shell in the VM, modules loaded, network tools inside
 #: make doc          documentation and rustdoc as HTML
@@ -40,7 +42,7 @@ setup:
 	@scripts/setup.sh
 
 # The VM boots the stock kernel, whatever runs here.
-run bench check shell: export RNET_T0 := $(shell date +%s)
+run bench check check-debug shell: export RNET_T0 := $(shell date +%s)
 run:
 	@scripts/build.sh --stock && selftests/bench/run.sh
 
@@ -49,6 +51,9 @@ bench:
 
 check:
 	@scripts/build.sh --stock && selftests/run-all.sh
+
+check-debug:
+	@scripts/build.sh --debug && selftests/run-all.sh --kernel debug
 
 shell:
 	@scripts/build.sh --stock && { selftests/vm/run --shell --module all || [ $$? -lt 124 ]; }

@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run-all.sh [--lane LANE] [--list] [PATTERN...]: every test of the project.
-# First what needs no VM, then the test programs in a few boots.  A pattern
+# run-all.sh [--lane LANE] [--kernel debug] [--list] [PATTERN...]: every test.
+# First what needs no VM, then the test programs in a few boots. With --kernel
+# debug the same programs on the debug kernel, with a scan for lost memory after
+# each, and those that only make sense there.  A pattern
 # names programs (rlo/route, samples, vm); PROGRAM:CASES selects cases in it,
 # both as the shell's patterns.  The last line counts KTAP results.
 set -uo pipefail
@@ -26,20 +28,31 @@ BOOTS=(
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/backlog rlo/identity rlo/userns"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
 )
-# Seconds for one boot.
-BOOT_LIMIT=${RNET_BOOT_LIMIT:-480}
+# What needs the debug kernel.
+DEBUG_BOOTS=(
+	"debug/kunit debug/faults"
+)
 
 lane=vm list_only='' patterns=()
 while (($#)); do
 	case $1 in
 	--lane) lane=${2:?--lane needs a name}; shift ;;
+	--kernel) export RNET_KERNEL=${2:?--kernel needs stock or debug}; shift ;;
 	--list) list_only=1 ;;
-	-h | --help) sed -n '4,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	-h | --help) sed -n '4,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	-*) die "unknown option $1" "see selftests/run-all.sh --help" 2 ;;
 	*) patterns+=("$1") ;;
 	esac
 	shift
 done
+
+# Seconds for one boot.
+BOOT_LIMIT=${RNET_BOOT_LIMIT:-600}
+if [[ ${RNET_KERNEL:-stock} == debug ]]; then
+	HOST=()
+	BOOTS+=("${DEBUG_BOOTS[@]}")
+	BOOT_LIMIT=${RNET_BOOT_LIMIT:-1800}
+fi
 
 # chosen NAME: whether to run it; prints the patterns for its cases.
 chosen() {

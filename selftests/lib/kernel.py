@@ -56,9 +56,14 @@ def insmod(name, params=""):
         raise ktap.Skip("there is no %s.ko: build it and set RNET_MODULES" % name)
     fd = os.open(path, os.O_RDONLY)
     try:
-        _call(NR_INIT_MODULE_FD, fd, params.encode(), 0)
+        insmod_fd(fd, params)
     finally:
         os.close(fd)
+
+
+def insmod_fd(fd, params=""):
+    """Loads a module from an open file: one system call. finit_module(2)."""
+    _call(NR_INIT_MODULE_FD, fd, params.encode(), 0)
 
 
 def rmmod(name):

@@ -11,48 +11,14 @@ import random
 import signal
 import socket
 import struct
-import subprocess
 import time
 
+import endure
 import kernel
 import ktap
 import net
 
-TIMEOUT = "/proc/sys/net/core/netdev_unregister_timeout_secs"
 WORKERS = 4
-
-
-def drained():
-    """Fails if the destruction of namespaces is stuck: two more have to go, one after the other."""
-    for i in range(2):
-        name = "rnetp%d" % i
-        pid = os.fork()
-        if pid == 0:
-            os.unshare(os.CLONE_NEWNET)
-            time.sleep(60)
-            os._exit(0)
-        time.sleep(0.2)
-        done = subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", "x", "netns", str(pid)],
-                              capture_output=True, text=True, check=False)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        ktap.equal("ip link add", done.stderr, "")
-        ktap.wait_for("an ended namespace is gone", lambda: not os.path.exists("/sys/class/net/" + name), 20)
-
-
-def quiet():
-    """(replaced namespaces, users of the module) when nothing is about to end."""
-    kernel.need_module("rlo")
-    kernel.write(net.REPLACE, "N")
-    drained()
-    return kernel.number(net.REPLACED), kernel.refcnt("rlo")
-
-
-def nothing_left(before):
-    """Fails if namespaces, module users or kernel complaints are left."""
-    drained()
-    ktap.wait_for("replaced namespaces are back to %d" % before[0], lambda: kernel.number(net.REPLACED) == before[0])
-    ktap.wait_for("users of the module are back to %d" % before[1], lambda: kernel.refcnt("rlo") == before[1])
 
 
 def short_life(lane):
@@ -116,11 +82,11 @@ def churn(lane, count):
 def under_traffic(lane):
     """100 namespaces (40 but for replacement), four at a time, killed in the middle of TCP and UDP."""
     kernel.need_module("rlo")
-    kernel.write(TIMEOUT, "1")
+    kernel.write(endure.TIMEOUT, "1")
     log = kernel.Log()
-    before = quiet()
+    before = endure.quiet()
     ktap.equal("workers", churn(lane, 100 if lane == "replacement" else 40), [0] * WORKERS)
-    nothing_left(before)
+    endure.nothing_left(before)
     ktap.equal("kernel's log", log.lines(r"waiting for|rlo"), [])
 
 
@@ -128,9 +94,9 @@ def under_traffic(lane):
 def between_namespaces(lane):
     """Namespaces joined by a veth end while packets cross between them and their own lo."""
     kernel.need_module("rlo")
-    kernel.write(TIMEOUT, "1")
+    kernel.write(endure.TIMEOUT, "1")
     log = kernel.Log()
-    before = quiet()
+    before = endure.quiet()
 
     def body(env):
         net.ip("link add v0 type veth peer name v1")
@@ -161,7 +127,7 @@ def between_namespaces(lane):
         return env.lane
     for _ in range(3):
         net.in_lane(lane, body)
-    nothing_left(before)
+    endure.nothing_left(before)
     ktap.equal("kernel's log", log.lines(r"waiting for|rlo"), [])
 
 
@@ -169,9 +135,9 @@ def between_namespaces(lane):
 def while_switching():
     """Namespaces are made by many while `replace` is switched: each is whole, in one mode or the other."""
     kernel.need_module("rlo")
-    kernel.write(TIMEOUT, "1")
+    kernel.write(endure.TIMEOUT, "1")
     log = kernel.Log()
-    before = quiet()
+    before = endure.quiet()
 
     def worker():
         modes = set()
@@ -208,14 +174,14 @@ def while_switching():
     os.kill(switch, signal.SIGKILL)
     os.waitpid(switch, 0)
     ktap.equal("workers", results, [0] * 4)
-    nothing_left(before)
+    endure.nothing_left(before)
     ktap.equal("kernel's log", log.lines(r"waiting for|rlo"), [])
 
 
 @ktap.case(("replacement",))
 def counted(lane):
     """replaced_namespaces and the module's users go up and down with the namespaces."""
-    before = quiet()
+    before = endure.quiet()
     stop, pids = socket.socketpair(), []
     for i in range(5):
         pid = os.fork()
@@ -231,13 +197,13 @@ def counted(lane):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    nothing_left(before)
+    endure.nothing_left(before)
 
 
 @ktap.finally_
 def restore():
     """As before."""
-    kernel.write(TIMEOUT, "10")
+    kernel.write(endure.TIMEOUT, "10")
     net.restore_defaults()
 
 

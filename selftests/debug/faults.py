@@ -1,0 +1,287 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Every memory allocation of rlo fails once: loading, new namespaces, takeover and its files, sending.
+
+/proc/self/fail-nth lets the Nth allocation of the next system call fail; N grows until none is left.
+The stack filter of the kernel's fault injection picks those that a function of a module has asked
+for, itself or through the core. After each failure the world has to be whole: either what was asked
+for is there, or nothing of it, and local packets flow. Lost memory is found after the program.
+"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+# pylint: disable=wrong-import-position
+import collections
+import errno
+import fcntl
+import socket
+
+import kernel
+import ktap
+import net
+
+DEBUGFS = "/sys/kernel/debug"
+KINDS = ("failslab", "fail_page_alloc")
+# Where modules are loaded: MODULES_VADDR to MODULES_END of x86-64, with the space before it.
+MODULES = (0xffffffffa0000000, 0xffffffffff000000)
+ANYBODY = (0, 0xffffffffffffffff)
+TAKEOVER = "/sys/module/rlo/parameters/takeover"
+# A failure may be reported as any of these.
+NO_MEMORY = ("ENOMEM", "ENOBUFS", "EAGAIN")
+# An end for a loop that never comes to one.
+MOST = 3000
+
+
+def arm(who):
+    """Prepares both kinds of failures for allocations with `who` on the stack."""
+    if not os.path.isdir(DEBUGFS + "/failslab"):
+        raise ktap.Skip("no CONFIG_FAILSLAB")
+    for kind in KINDS:
+        values = {"ignore-gfp-wait": "N", "verbose": 0, "probability": 0, "stacktrace-depth": 32,
+                  "require-start": hex(who[0]), "require-end": hex(who[1])}
+        if kind == "fail_page_alloc":
+            values["min-order"] = 0
+        for name, value in values.items():
+            kernel.write("%s/%s/%s" % (DEBUGFS, kind, name), str(value))
+
+
+class Injector:
+    """The allocations of this thread that are to fail."""
+
+    def __init__(self):
+        self.fd = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
+        self.errors = collections.Counter()
+
+    def call(self, nth, function, *args):
+        """(whether the Nth allocation failed, the error's name or "")."""
+        os.pwrite(self.fd, b"%d" % nth, 0)
+        error = ""
+        try:
+            function(*args)
+        except OSError as failure:
+            error = errno.errorcode.get(failure.errno, str(failure.errno))
+        left = int(os.pread(self.fd, 32, 0).split(b"\0")[0])
+        os.pwrite(self.fd, b"0", 0)
+        if left == 0:
+            self.errors[error or "none"] += 1
+        return left == 0, error
+
+
+def steps():
+    """1, 2, 3, ...; on the way without RNET_LONG the later ones are sampled, by steps of 7."""
+    nth = 1
+    while nth < MOST:
+        yield nth
+        nth += 1 if nth < 60 or os.environ.get("RNET_LONG") else 7
+    raise ktap.Failure("still allocations left after %d" % MOST)
+
+
+def traffic_flows():
+    """Some packets on the present namespace's lo, v4 and v6."""
+    for address in ("127.0.0.1", "::1"):
+        net.send_udp(net.udp_pair(address), 3, 200)
+
+
+def nobody_keeps_rlo():
+    """No namespace is replaced and nobody holds the module."""
+    return kernel.number(net.REPLACED) == 0 and kernel.refcnt("rlo") == 0
+
+
+@ktap.case(("", "takeover=Y replace=N"), limit=240)
+def load(params):
+    """insmod: ENOMEM and nothing left behind, or loaded and working."""
+    arm(MODULES)
+    if kernel.loaded("rlo"):
+        ktap.wait_for("nobody uses rlo", nobody_keeps_rlo, 20)
+        kernel.rmmod("rlo")
+    inject, path = Injector(), kernel.module_file("rlo")
+    for nth in steps():
+        fd = os.open(path, os.O_RDONLY)
+        injected, error = inject.call(nth, kernel.insmod_fd, fd, params)
+        os.close(fd)
+        if error:
+            ktap.check(injected and error in NO_MEMORY, "allocation %d: %s" % (nth, error))
+            for left in ("/sys/module/rlo", "/sys/kernel/rlo", "/sys/class/net/lo/rlo"):
+                ktap.check(not os.path.exists(left), "allocation %d: %s is still there" % (nth, left))
+        traffic_flows()
+        if not error:
+            # A namespace may be without files (one line in the log says so), the module not.
+            ktap.equal("parameter", kernel.read(net.REPLACE), "N" if params else "Y")
+            kernel.rmmod("rlo")
+        if not injected:
+            break
+    ktap.note("%d allocations; results: %r" % (nth - 1, dict(inject.errors)))
+    ktap.check(inject.errors["ENOMEM"] >= 5, "only %r" % inject.errors)
+
+
+def new_namespace(nth, report):
+    """Makes a namespace while the Nth allocation fails, and looks at what came of it."""
+    inject = Injector()
+    injected, error = inject.call(nth, os.unshare, os.CLONE_NEWNET)
+    outcome = error
+    if error:
+        ktap.check(injected and error in NO_MEMORY, "allocation %d: %s" % (nth, error))
+    else:
+        net.mount_sys()
+        ktap.equal("devices", [d for d in os.listdir(net.SYS + "/class/net") if d != "lo"], [])
+        ktap.equal("lo's ifindex", kernel.read(net.SYS + "/class/net/lo/ifindex"), "1")
+        ktap.equal("lo's statistics", kernel.read(net.SYS + "/class/net/lo/statistics/tx_packets"), "0")
+        net.set_up("lo")
+        traffic_flows()
+        top = net.SYS + "/class/net/lo/rlo"
+        if os.path.exists(top):
+            outcome = kernel.read(top + "/mode")
+            carried = kernel.number(top + "/packets")
+            ktap.check(carried >= 12 if kernel.number(top + "/active") else carried == 0, "rlo carried %d" % carried)
+        else:
+            outcome = "no files"
+    os.write(report, ("%d %s" % (injected, outcome)).encode())
+
+
+@ktap.case(("replacement", "takeover"), limit=400)
+def namespace(lane):
+    """A new namespace: ENOMEM, or a lo that works, the kernel's or rlo's; the end gives all back."""
+    kernel.need_module("rlo")
+    kernel.write(net.REPLACE, "Y" if lane == "replacement" else "N")
+    kernel.write(TAKEOVER, "N" if lane == "replacement" else "Y")
+    arm(MODULES)
+    outcomes = collections.Counter()
+    for nth in steps():
+        ours, theirs = os.pipe()
+        ktap.value_of(new_namespace, nth, theirs)
+        os.close(theirs)
+        injected, _, outcome = os.read(ours, 100).decode().partition(" ")
+        os.close(ours)
+        outcomes[outcome] += 1
+        if injected == "0":
+            ktap.equal("without a failure", outcome, lane)
+            break
+    ktap.note("%d allocations; outcomes: %r" % (nth - 1, dict(outcomes)))
+    ktap.wait_for("all of it is given back", nobody_keeps_rlo, 30)
+    ktap.check(outcomes["ENOMEM"] >= 3, "only %r" % outcomes)
+
+
+@ktap.case(limit=240)
+def takeover():
+    """Writing to `active`: ENOMEM and the kernel's function, or taken over; packets flow meanwhile."""
+    env = net.enter("lo")
+    arm(MODULES)
+    inject, path = Injector(), env.lo + "/rlo/active"
+    fd = os.open(path, os.O_WRONLY)
+    pair = net.udp_pair("127.0.0.1")
+    for value in (1, 0):
+        for nth in steps():
+            before = env.rlo("packets")
+            injected, error = inject.call(nth, os.pwrite, fd, b"%d" % value, 0)
+            if error:
+                ktap.check(injected and error in NO_MEMORY, "allocation %d: %s" % (nth, error))
+            active = env.rlo("active")
+            ktap.equal("active after allocation %d" % nth, active, 1 - value if error else value)
+            ktap.equal("owner", kernel.read(env.lo + "/rlo/owner"), "rlo" if active else "kernel")
+            net.send_udp(pair, 3, 100)
+            ktap.equal("carried", env.rlo("packets") - before, 3 * active)
+            if not injected:
+                break
+            env.active(1 - value)
+    ktap.note("results: %r" % dict(inject.errors))
+    ktap.check(inject.errors["ENOMEM"] >= 2, "only %r" % inject.errors)
+
+
+@ktap.case(net.LANES, limit=240)
+def transmit(lane):
+    """Sending a datagram: an error and nothing arrives, or it arrives once; the counters agree."""
+    env = net.enter(lane)
+    arm(ANYBODY)
+    inject = Injector()
+    for address in ("127.0.0.1", "::1"):
+        for size in (100, 60000):
+            sender, receiver = net.udp_pair(address)
+            receiver.setblocking(False)
+            for nth in steps():
+                stats, rlo = net.flat_stats(), env.counts()
+                data = net.datagram(nth, size)
+                injected, error = inject.call(nth, sender.send, data)
+                if error:
+                    ktap.check(injected and error in NO_MEMORY, "allocation %d: %s" % (nth, error))
+                    ktap.equal("what arrives", ktap.error_of(receiver.recv, 70000), "EAGAIN")
+                else:
+                    net.check_datagram(receiver.recv(70000), nth, size)
+                    ktap.equal("what arrives more", ktap.error_of(receiver.recv, 70000), "EAGAIN")
+                sent = net.delta(stats, net.flat_stats()).get("tx.packets", 0)
+                ktap.equal("packets of lo", sent, 0 if error else 1)
+                if env.is_rlo:
+                    ktap.equal("packets of rlo", net.delta(rlo, env.counts()).get("accepted", 0), sent)
+                if not injected:
+                    break
+    ktap.note("results: %r" % dict(inject.errors))
+    ktap.check(sum(inject.errors[name] for name in NO_MEMORY) >= 4, "only %r" % inject.errors)
+
+
+@ktap.case(net.LANES, limit=240)
+def stream(lane):
+    """A TCP stream whose sender's every 20th allocation fails arrives whole and in order."""
+    env = net.enter(lane)
+    arm(ANYBODY)
+    pairs = [net.tcp_pair(address) for address in ("127.0.0.1", "::1")]
+    inject = Injector()
+    for one, other in pairs:
+        # Room for all that is sent before it is read.
+        fcntl.fcntl(one, fcntl.F_SETFL, os.O_NONBLOCK)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        failed = 0
+        for number in range(150):
+            data, sent = net.datagram(number, 3000), 0
+            while sent < len(data):
+                accepted = []
+                part = data[sent:]
+                injected, error = inject.call(1 + number % 20, lambda: accepted.append(one.send(part)))
+                ktap.check(not error or (injected and error in NO_MEMORY), "block %d: %s" % (number, error))
+                failed += bool(error)
+                sent += accepted[0] if accepted else 0
+            net.check_datagram(net.read_exactly(other, 3000), number, 3000)
+        ktap.check(failed >= 2, "no send failed: %r" % inject.errors)
+    if env.is_rlo:
+        ktap.check(env.rlo("packets") >= 150, "rlo carried %d packets" % env.rlo("packets"))
+    ktap.equal("dropped by rlo", env.rlo("dropped"), 0)
+
+
+@ktap.case(limit=120)
+def registration_refused():
+    """A notifier that refuses rlo's device: the namespace keeps the kernel's lo, which works."""
+    path = "/sys/kernel/debug/notifier-error-inject/netdev/actions/NETDEV_REGISTER/error"
+    if not os.path.exists(path) and os.system("modprobe -q netdev-notifier-error-inject"):
+        raise ktap.Skip("no CONFIG_NETDEV_NOTIFIER_ERROR_INJECT")
+    kernel.need_module("rlo")
+    kernel.write(net.REPLACE, "Y")
+    kernel.write(path, "-12")
+
+    def look():
+        # The kernel's own lo is refused by the same notifier, so the namespace cannot be made.
+        ktap.fails("ENOMEM", "a new namespace", os.unshare, os.CLONE_NEWNET)
+    try:
+        for _ in range(3):
+            ktap.value_of(look)
+    finally:
+        kernel.write(path, "0")
+    ktap.wait_for("all of it is given back", nobody_keeps_rlo, 30)
+    net.in_lane("replacement", lambda _env: traffic_flows())
+
+
+@ktap.finally_
+def restore():
+    """Nothing fails any more; the module as it is after loading."""
+    for kind in KINDS:
+        for name, value in (("require-start", "0"), ("require-end", hex(ANYBODY[1])), ("ignore-gfp-wait", "Y")):
+            path = "%s/%s/%s" % (DEBUGFS, kind, name)
+            if os.path.exists(path):
+                kernel.write(path, value)
+    if not kernel.loaded("rlo"):
+        kernel.insmod("rlo")
+    kernel.write(TAKEOVER, "N")
+    net.restore_defaults()
+
+
+if __name__ == "__main__":
+    sys.exit(ktap.main())
