@@ -185,7 +185,8 @@ def main():
                 data["driver"] = driver.measure(out / "driver")
                 continue
             data["lanes"].append(run_lane(lane, out / lane, options))
-            print("\n" + "\n".join(report.table(data["lanes"][-1])) + "\n", flush=True)
+            if not options.quick:
+                print("\n" + "\n".join(report.table(data["lanes"][-1])) + "\n", flush=True)
         except (Failure, driver.Failure) as failure:
             data["failures"].append(str(failure))
             print("bench: FAILED: %s" % failure, flush=True)
@@ -194,8 +195,8 @@ def main():
     (out / "bench.json").write_text(json.dumps(data, indent=1) + "\n")
     (out / "report.html").write_text(report.page(data))
     (out / "report.txt").write_text(report.text(data))
-    if not options.quick:
-        print(report.text(data))
+    if data["driver"] and not options.quick:
+        print("\n".join(driver.table(data["driver"])) + "\n")
     for kind, name in (("report (opens in a browser)", "report.html"), ("raw data", "bench.json")):
         print("%s: %s" % (kind, out / name))
     failed = 0

@@ -6,7 +6,7 @@
  *	flows mmsg ADDR N SIZE     N datagrams, 32 a call (sendmmsg, recvmmsg)
  *	flows multi ADDR N SIZE    N writes of SIZE bytes to each of 8 connections in turn
  *	flows connect ADDR N       N connections one after the other, closed with RST
- *	flows count ADDR N SIZE    N writes of SIZE bytes to one connection, each sent at once
+ *	flows writes ADDR N SIZE   N writes of SIZE bytes to one connection, each a packet of its own
  *
  * Prints nanoseconds (CLOCK_MONOTONIC_RAW) and the number of operations. One
  * thread has both ends, so that the order of events does not depend on the
@@ -90,7 +90,7 @@ static void write_all(int fd, size_t size)
 static void read_all(int fd, size_t size)
 {
 	while (size) {
-		ssize_t got = recv(fd, buffer, size, 0);
+		ssize_t got = recv(fd, buffer, size < sizeof(buffer) ? size : sizeof(buffer), 0);
 
 		if (got <= 0)
 			err(1, "recv, %zu bytes to come", size);
@@ -136,10 +136,11 @@ static void mmsg(const char *text, long datagrams, size_t size)
 	result(start, datagrams);
 }
 
-static void multi(const char *text, int flows, long writes, size_t size)
+/* Each turn: that many writes to each connection, then all of it is read. */
+static void multi(const char *text, int flows, int each, long turns, size_t size)
 {
 	struct sockaddr_storage to;
-	int listener, one = 1, i, source[FLOWS], sink[FLOWS];
+	int listener, one = 1, i, j, source[FLOWS], sink[FLOWS];
 	long long start = 0;
 	socklen_t length;
 	long n;
@@ -151,15 +152,16 @@ static void multi(const char *text, int flows, long writes, size_t size)
 		if (sink[i] < 0 || setsockopt(source[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
 			err(1, "accept");
 	}
-	for (n = -WARM; n < writes; n++) {
+	for (n = -WARM; n < turns; n++) {
 		if (n == 0)
 			start = now();
+		for (j = 0; j < each; j++)
+			for (i = 0; i < flows; i++)
+				write_all(source[i], size);
 		for (i = 0; i < flows; i++)
-			write_all(source[i], size);
-		for (i = 0; i < flows; i++)
-			read_all(sink[i], size);
+			read_all(sink[i], each * size);
 	}
-	result(start, flows * writes);
+	result(start, turns * flows * each);
 }
 
 static void connections(const char *text, long count)
@@ -202,9 +204,9 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "mmsg") && size)
 		mmsg(argv[2], number, size);
 	else if (!strcmp(what, "multi") && size)
-		multi(argv[2], FLOWS, number, size);
-	else if (!strcmp(what, "count") && size)
-		multi(argv[2], 1, number, size);
+		multi(argv[2], FLOWS, 1, number, size);
+	else if (!strcmp(what, "writes") && size)
+		multi(argv[2], 1, BATCH, number / BATCH, size);
 	else if (!strcmp(what, "connect") && number)
 		connections(argv[2], number);
 	else

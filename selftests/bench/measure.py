@@ -98,7 +98,7 @@ def measure(bench, row, scale, least, most):
     """All repetitions of a row."""
     amount = max(64, int(row.amount * scale)) // 64 * 64
     samples = {mode: [] for mode in rows.MODES}
-    for mode in rows.MODES:
+    for mode in rows.MODES if most > 1 else ():
         bench.sample(row, mode, amount)  # the first of each finds cold caches: not counted
     for rep in range(most):
         for mode in rows.MODES if rep % 2 == 0 else reversed(rows.MODES):

@@ -33,7 +33,7 @@ while (($#)); do
 	--seconds) seconds=$2 ;;
 	--netns) netns=$2 ;;
 	*)
-		sed -n '3,10p' "$here/README" >&2
+		sed -n '3,9p' "$here/README" >&2
 		exit 2
 		;;
 	esac
