@@ -8,8 +8,8 @@
  * skb_tx_timestamp(), without the call where there is no PHY that could stamp:
  * skb_clone_tx_timestamp() looks for one under the RCU lock and finds none.
  */
-__rnet_helper void rnet_helper_skb_tx_timestamp(struct sk_buff *skb,
-						 const struct net_device *dev)
+__rnet_helper void
+rnet_helper_skb_tx_timestamp(struct sk_buff *skb, const struct net_device *dev)
 {
 	if (unlikely((unsigned long)dev->phydev |
 		     (unsigned long)rcu_access_pointer(dev->hwprov)))

@@ -58,14 +58,18 @@ struct OneCpu {
 }
 
 static ONE_CPU: [Attribute<OneCpu>; 5] = [
-    Attribute::ro(c"packets", |s, page| show(page, s.state.packets_of(s.cpu).0)),
+    Attribute::ro(c"packets", |s, page| {
+        show(page, s.state.packets_of(s.cpu).0)
+    }),
     Attribute::ro(c"bytes", |s, page| {
         show(page, s.state.counters.read(Count::Bytes, s.cpu))
     }),
     Attribute::ro(c"accepted", |s, page| {
         show_accepted(page, s.state.packets_of(s.cpu))
     }),
-    Attribute::ro(c"dropped", |s, page| show(page, s.state.packets_of(s.cpu).1)),
+    Attribute::ro(c"dropped", |s, page| {
+        show(page, s.state.packets_of(s.cpu).1)
+    }),
     Attribute::ro(c"length_log2", |s, page| {
         show_lengths(page, |length| s.state.lengths.read(length, s.cpu))
     }),

@@ -148,9 +148,7 @@ impl State {
     /// The same of one CPU.
     pub(crate) fn packets_of(&self, cpu: CpuId) -> (u64, u64) {
         let dropped = self.counters.read(Count::Dropped, cpu);
-        let sum = Length::all().fold(0u64, |sum, l| {
-            sum.wrapping_add(self.lengths.read(l, cpu))
-        });
+        let sum = Length::all().fold(0u64, |sum, l| sum.wrapping_add(self.lengths.read(l, cpu)));
         (sum, dropped)
     }
 

@@ -30,7 +30,12 @@ impl<const N: usize> Log2<N> {
     /// The bucket of a value. Any context.
     #[inline(always)]
     pub const fn of(value: u64) -> Self {
-        const { assert!(N > 1 && N <= 65, "a 64-bit value has at most 64 significant bits") };
+        const {
+            assert!(
+                N > 1 && N <= 65,
+                "a 64-bit value has at most 64 significant bits"
+            )
+        };
         // Never 0, which the instruction for this does not know.
         let bits = if value > i64::MAX as u64 {
             64

@@ -47,8 +47,21 @@ mod tests {
             assert!(input(no).bool() == Ok(false));
         }
         for bad in [
-            &b""[..], b"2", b"-1", b"10", b"01", b"1 ", b" 1", b"true", b"yes", b"o", b"of", b"offf",
-            b"\0", b"1\0", b"\n",
+            &b""[..],
+            b"2",
+            b"-1",
+            b"10",
+            b"01",
+            b"1 ",
+            b" 1",
+            b"true",
+            b"yes",
+            b"o",
+            b"of",
+            b"offf",
+            b"\0",
+            b"1\0",
+            b"\n",
         ] {
             assert!(input(bad).bool() == Err(EINVAL));
         }
