@@ -105,6 +105,9 @@ def write_control(opts, out, modules, directory):
     }
     if directory:
         env["RNET_MODULES"] = "/modules"
+    for name in ("RNET_DEADLINE", "RNET_LONG"):
+        if name in os.environ:
+            env[name] = os.environ[name]
     if opts.shell:
         env["RNET_SHELL"] = "1"
         env["RNET_TERM"] = os.environ.get("TERM", "linux")
