@@ -6,7 +6,8 @@
 SHELL := /bin/bash
 export RNET_CACHE RNET_MIRROR KVER KDIR MODDIR INSTALL_MOD_PATH W V LLVM RUSTC
 
-.PHONY: all help setup run check check-debug bench doc rustdoc install shell fmt fmt-check clippy clean clean-cache
+.PHONY: all help setup run check check-debug check-upstream \
+	check-programs check-long bench doc rustdoc install shell fmt fmt-check clippy clean clean-cache
 
 all:
 	@scripts/build.sh
@@ -21,6 +22,9 @@ help:
 #: make check        all tests; the last line counts them
 #: make check-debug  the same tests and more on a kernel with KASAN, lockdep, fault injection
 #:                   and the like, which is built first (about 20 minutes)
+#: make check-upstream  the kernel's own networking tests, with lo and with rlo
+#: make check-programs  PostgreSQL, nginx, Redis, DNS and sftp over lo and over rlo
+#: make check-long   these, endurance and fault injection in full, some hours
 #: make bench        all measurements (longer than make run)
 #: make shell        a shell in the VM, modules loaded, network tools inside
 #: make doc          documentation and rustdoc as HTML
@@ -42,7 +46,7 @@ setup:
 	@scripts/setup.sh
 
 # The VM boots the stock kernel, whatever runs here.
-run bench check check-debug shell: export RNET_T0 := $(shell date +%s)
+run bench check check-debug check-upstream check-programs check-long shell: export RNET_T0 := $(shell date +%s)
 run:
 	@scripts/build.sh --stock && selftests/bench/run.sh
 
@@ -54,6 +58,15 @@ check:
 
 check-debug:
 	@scripts/build.sh --debug && selftests/run-all.sh --kernel debug
+
+check-upstream:
+	@scripts/build.sh --stock && selftests/upstream/run.sh
+
+check-programs:
+	@scripts/build.sh --stock && selftests/programs/run.sh
+
+check-long:
+	@scripts/build.sh --stock && selftests/run-long.sh
 
 shell:
 	@scripts/build.sh --stock && { selftests/vm/run --shell --module all || [ $$? -lt 124 ]; }
