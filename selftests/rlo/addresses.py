@@ -57,7 +57,8 @@ def whole_of_127(lane):
         target = addresses[i - 1]
         want = [(kind, socket.inet_aton(address) + socket.inet_aton(target))
                 for kind in (net.PACKET_OUTGOING, net.PACKET_HOST)]
-        ktap.equal("frames of %s to %s" % (address, target), [(k, f[26:34]) for k, _, f in frames[2 * i:2 * i + 2]], want)
+        ktap.equal("frames of %s to %s" % (address, target), [(k, f[26:34]) for k, _, f in frames[2 * i:2 * i + 2]],
+                   want)
     ktap.equal("packets of lo", tools.tx_packets() - stats, len(addresses))
     ktap.equal("rlo's packets", env.counts()["packets"] - before["packets"], len(addresses) if env.is_rlo else 0)
 
@@ -165,7 +166,7 @@ def syn_mss(frames, v6):
 
 
 def send_until(one, two, mss, packet, sniffer):
-    """Sends until segments and packets have these sizes (half of the receiver's window is a limit); the largest packet."""
+    """Sends until segments and packets have these sizes (half of the window is a limit); the largest packet."""
     largest, data = 0, os.urandom(3 * packet)
     for _ in range(30):
         pid = os.fork()
@@ -226,7 +227,8 @@ def no_neighbours(lane):
     ktap.check(len(frames) > 50, "only %d frames were seen" % len(frames))
     ktap.equal("protocols on lo", {protocol for _, protocol, _ in frames}, {net.ETH_P_IP, net.ETH_P_IPV6})
     ktap.equal("ICMPv6 on lo", [f for _, protocol, f in frames if protocol == net.ETH_P_IPV6 and f[20] == 58], [])
-    ktap.equal("queue disciplines", [(q["kind"], q.get("root")) for q in json.loads(tools.run("tc -j qdisc show dev lo"))],
+    ktap.equal("queue disciplines",
+               [(q["kind"], q.get("root")) for q in json.loads(tools.run("tc -j qdisc show dev lo"))],
                [("noqueue", True)])
     ktap.equal("ip link", net.ip("-j link show lo")[0]["qdisc"], "noqueue")
 

@@ -80,7 +80,8 @@ def raw_and_cooked(lane):
                 # Handlers of one protocol are given what arrives, not what leaves.
                 ktap.equal("kinds " + what, [s[0] for s in seen], [net.PACKET_HOST] * 100 if protocol == want else [])
             for way, proto, hatype, hwaddr, frame, _ in seen:
-                ktap.equal("protocol, type and address of hardware " + what, (proto, hatype, hwaddr), (want, 772, bytes(6)))
+                ktap.equal("protocol, type and address of hardware " + what, (proto, hatype, hwaddr),
+                           (want, 772, bytes(6)))
                 ktap.equal("length " + what, len(frame), link + ip_header + 508)
                 if link:
                     ktap.equal("header of hardware " + what, frame[:14], bytes(12) + struct.pack("!H", want))
@@ -98,8 +99,8 @@ def checksums(lane):
     for address in V4_V6:
         at = 14 + (40 if ":" in address else 20)
         pair, (one, two) = net.udp_pair(address), net.tcp_pair(address)
-        for name, send, field in (("UDP", lambda: net.send_udp(pair, 3, 1000), 6),  # pylint: disable=cell-var-from-loop
-                                  ("TCP", lambda: (one.sendall(bytes(100000)), net.read_exactly(two, 100000)), 16)):  # pylint: disable=cell-var-from-loop
+        for name, send, field in (("UDP", lambda: net.send_udp(pair, 3, 1000), 6),
+                                  ("TCP", lambda: (one.sendall(bytes(100000)), net.read_exactly(two, 100000)), 16)):
             drain(tap), drain(virtual)
             send()
             frames, headers = drain(tap, True), drain(virtual)
@@ -120,9 +121,11 @@ def checksums(lane):
         drain(tap)
         with socket.socket(net.family(address), socket.SOCK_RAW, protocol) as sock:
             text = struct.pack("!BBHHH", kind, 0, 0, 1, 2) + b"echo"
-            sock.sendto(text[:2] + struct.pack("!H", 0xffff - sum(struct.unpack("!6H", text)) % 0xffff) + text[4:], (address, 0))
+            sock.sendto(text[:2] + struct.pack("!H", 0xffff - sum(struct.unpack("!6H", text)) % 0xffff) + text[4:],
+                        (address, 0))
         frames = [f for f in drain(tap, True) if b"echo" in f[4]]
-        ktap.equal("ICMP to " + address, [(f[0], f[5] & (CSUMNOTREADY | CSUM_VALID)) for f in frames], [(way, 0) for way in OUT_IN * 2])
+        ktap.equal("ICMP to " + address, [(f[0], f[5] & (CSUMNOTREADY | CSUM_VALID)) for f in frames],
+                   [(way, 0) for way in OUT_IN * 2])
         for frame in frames:
             at = 54 if protocol == socket.IPPROTO_ICMPV6 else 34
             ktap.check(whole(frame[4], at), "the checksum of ICMP is wrong")
@@ -159,7 +162,8 @@ class Ring:
             base = self.next * self.block
             status, packets, first = struct.unpack_from("=III", self.memory, base + 8)
             if not status & 1:
-                ktap.check(select.select([self.sock], [], [], 20)[0], "%d frames in the ring, not %d" % (len(found), count))
+                ktap.check(select.select([self.sock], [], [], 20)[0],
+                           "%d frames in the ring, not %d" % (len(found), count))
                 continue
             at = base + first
             for _ in range(packets):
@@ -251,7 +255,8 @@ def sending(lane):
                 ktap.equal("rlo's packets " + what, env.rlo("packets") - before[0], 20 if env.is_rlo else 0)
                 # A frame that passes the queue by is not shown on its way out.
                 kinds = [s[0] for s in drain(tap) if b"of twenty" in s[4]]
-                ktap.equal("frames " + what, sorted(kinds), [net.PACKET_HOST] * 20 + ([] if bypass else [net.PACKET_OUTGOING] * 20))
+                ktap.equal("frames " + what, sorted(kinds),
+                           [net.PACKET_HOST] * 20 + ([] if bypass else [net.PACKET_OUTGOING] * 20))
                 sock.close()
                 tap.close()
         ktap.equal("packets of the queue to " + address, queued() - before_all, 40)
@@ -305,8 +310,9 @@ def tcpdump(lane):
                {"-i lo": 51, "-i lo -Q in": 51, "-i lo -Q out": 0, "-i any": 51})
     for name, pattern in (("IPv4", r" IP 127\.0\.0\.1\.\d+ > 127\.0\.0\.1\.\d+: UDP, length (300|77)$"),
                           ("IPv6", r" IP6 ::1\.\d+ > ::1\.\d+: UDP, length 300$")):
-        ktap.equal("lines of " + name, [len([l for l in found if re.search(pattern, l)])
-                                        for options, found in lines.items() if "any" not in options], [25 + (name == "IPv4")] * 2 + [0])
+        counts = [len([line for line in found if re.search(pattern, line)])
+                  for options, found in lines.items() if "any" not in options]
+        ktap.equal("lines of " + name, counts, [25 + (name == "IPv4")] * 2 + [0])
     anywhere = [line.split()[1:3] for line in lines["-i any"]]
     ktap.equal("lo's lines with any device", (anywhere.count(["lo", "In"]), anywhere.count(["lo", "Out"])), (51, 0))
 

@@ -36,7 +36,8 @@ def hook_rules():
         family, device = ("netdev", " device lo") if hook in ("ingress", "egress") else ("inet", "")
         rules = ["udp dport %d counter name %s_%d" % (port, hook, port) for port in PORTS]
         rules.append("udp dport %d drop" % PORTS[number])
-        tables[family].append("chain %s { type filter hook %s%s priority 0; %s; }" % (hook, hook, device, "; ".join(rules)))
+        tables[family].append("chain %s { type filter hook %s%s priority 0; %s; }" % (hook, hook, device,
+                                                                                      "; ".join(rules)))
         tables[family] += ["counter %s_%d { }" % (hook, port) for port in PORTS]
     return "".join("table %s t {\n%s\n}\n" % (family, "\n".join(lines[::-1])) for family, lines in tables.items())
 
@@ -63,7 +64,7 @@ def hooks(lane):
     """Each hook is passed once by each packet, up to the one that drops it; the counts are exact."""
     need()
     for address in V4_V6:
-        ktap.value_of(lambda: one_family(net.enter(lane), address))  # pylint: disable=cell-var-from-loop
+        ktap.value_of(lambda: one_family(net.enter(lane), address))
 
 
 def one_family(env, address):
@@ -102,8 +103,8 @@ def families(lane):
     for family in ("ip", "ip6", "inet"):
         counters, chains = [], []
         for hook in ("prerouting", "input", "forward", "output", "postrouting"):
-            way = "iif" if hook in ("prerouting", "input", "forward") else "oif"
-            tests = {"": "", "_name": way + 'name "lo" ', "_number": way + " 1 "}
+            way = "i" if hook in ("prerouting", "input", "forward") else "o"
+            tests = {"": "", "_name": way + 'ifname "lo" ', "_number": "meta %sif 1 " % way}
             counters += ["counter %s_%s%s { }" % (family, hook, kind) for kind in tests]
             chains.append("chain %s { type filter hook %s priority 5; %s; }" % (hook, hook, "; ".join(
                 "%scounter name %s_%s%s" % (test, family, hook, kind) for kind, test in tests.items())))
@@ -227,7 +228,8 @@ def reject(lane):
     need("NFT_REJECT")
     net.enter(lane)
     tools.nft(REJECT)
-    for address, prohibited, unreachable in (("127.0.0.1", "EHOSTUNREACH", "EHOSTUNREACH"), ("::1", "EACCES", "EHOSTUNREACH")):
+    for address, prohibited, unreachable in (("127.0.0.1", "EHOSTUNREACH", "EHOSTUNREACH"),
+                                             ("::1", "EACCES", "EHOSTUNREACH")):
         for port, error in ((7100, "ECONNREFUSED"), (7101, "ECONNREFUSED"), (7107, "ECONNREFUSED")):
             with socket.socket(net.family(address), socket.SOCK_STREAM) as sock:
                 sock.settimeout(30)
@@ -247,7 +249,8 @@ def reject(lane):
             ktap.fails("EAGAIN", "an answer to a dropped datagram", sender.recv, 10)
             ktap.equal("dropped datagrams", datagrams(sock), 0)
         with socket.socket(net.family(address), socket.SOCK_DGRAM) as sender:
-            ktap.fails("EPERM|ECONNREFUSED", "sending what is rejected on its way out", sender.sendto, b"x", (address, 7106))
+            ktap.fails("EPERM|ECONNREFUSED", "sending what is rejected on its way out", sender.sendto, b"x",
+                       (address, 7106))
 
 
 @ktap.case(net.LANES)
@@ -264,8 +267,9 @@ def log(lane):
     net.send_udp(net.udp_pair("127.0.0.1"), 1, 77)
     dump.wait("length 77", 2)
     lines, _ = dump.stop()
-    ktap.equal("logged packets", [len([line for line in lines if re.search(pattern, line)]) for pattern in
-                                  (r"IP 127.*length 100", r"IP6 ::1.*length 100", "length 77", "")], [2 * COUNT, 2 * COUNT, 2, 4 * COUNT + 2])
+    patterns = (r"IP 127.*length 100", r"IP6 ::1.*length 100", "length 77", "")
+    ktap.equal("logged packets", [len([line for line in lines if re.search(pattern, line)]) for pattern in patterns],
+               [2 * COUNT, 2 * COUNT, 2, 4 * COUNT + 2])
 
 
 ktap.finally_(net.restore_defaults)

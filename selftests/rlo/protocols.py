@@ -13,126 +13,48 @@ import struct
 
 import ktap
 import net
+import sctp
 import tools
 
 V4_V6 = ("127.0.0.1", "::1")
-SOL_SCTP, SCTP_INITMSG, SCTP_NODELAY, SCTP_EVENTS, SCTP_STATUS, SCTP_DELAYED_SACK = 132, 2, 3, 11, 14, 16
-CMSG_SNDRCV = 1
-SCTP_EOF, SCTP_ABORT = 0x200, 4
-MSG_NOTIFICATION = 0x8000
 IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_ADD_MEMBERSHIP, IP_HDRINCL = 32, 34, 35, 3
 IPV6_RECVERR, IP_RECVERR = 25, 11
-STREAMS = 5
 
 
 # --- SCTP ---------------------------------------------------------------------------
 
-def sctp_socket(address, kind):
-    """A socket that asks for some streams and tells which one a message came from."""
-    sock = socket.socket(net.family(address), kind, socket.IPPROTO_SCTP)
-    sock.settimeout(20)
-    net.set_buffer(sock, net.SO_SNDBUFFORCE, socket.SO_SNDBUF, 4 << 20)
-    net.set_buffer(sock, net.SO_RCVBUFFORCE, socket.SO_RCVBUF, 4 << 20)
-    sock.setsockopt(SOL_SCTP, SCTP_INITMSG, struct.pack("HHHH", STREAMS, STREAMS, 0, 0))
-    # Nothing waits for more to come, neither messages nor acknowledgements.
-    sock.setsockopt(SOL_SCTP, SCTP_NODELAY, 1)
-    sock.setsockopt(SOL_SCTP, SCTP_DELAYED_SACK, struct.pack("=III", 0, 0, 1))
-    sock.setsockopt(SOL_SCTP, SCTP_EVENTS, bytes([1, 1] + [0] * 12))
-    return sock
-
-
-def sndrcv(stream, flags=0, ppid=0, assoc=0):
-    """Control data: the stream and so on of a message to send."""
-    return [(SOL_SCTP, CMSG_SNDRCV, struct.pack("=HHH2xIIIIIi", stream, 0, flags, ppid, 0, 0, 0, 0, assoc))]
-
-
-class Event(Exception):
-    """Not a message but a change of an association."""
-
-
-def receive(sock):
-    """(stream, protocol identifier, message, association, sender's address)."""
-    data, control, flags, peer = sock.recvmsg(70000, 1024)
-    if flags & MSG_NOTIFICATION:
-        # Of an association's change: type, flags, length, and which change.
-        raise Event(struct.unpack_from("=HHIH", data)[3])
-    for level, kind, value in control:
-        if (level, kind) == (SOL_SCTP, CMSG_SNDRCV):
-            stream, _, _, ppid, _, _, _, _, assoc = struct.unpack_from("=HHH2xIIIIIi", value)
-            return stream, ppid, data, assoc, peer
-    raise ktap.Failure("a message without its stream: %r" % (data,))
-
-
-def next_message(sock):
-    """The same, whatever events come before."""
-    while True:
-        try:
-            return receive(sock)
-        except Event:
-            pass
-
-
-def next_event(sock):
-    """Which change came next: 0 up, 1 lost, 3 shut down."""
-    try:
-        message = receive(sock)
-    except Event as event:
-        return event.args[0]
-    raise ktap.Failure("a message where an event was to come: %r" % (message,))
-
-
-def exchange(one, two, assoc=0, to=None, first=0):
-    """Numbered messages with checksums in all streams; in each they come in order, once."""
-    sizes = [8, 100, 1500, 9000, 40000]
-    sent = [(i % STREAMS, 1000 + i, net.datagram(first + i, sizes[i % len(sizes) - i % 3])) for i in range(24)]
-    for at in range(0, len(sent), 4):
-        for stream, ppid, data in sent[at:at + 4]:
-            one.sendmsg([data], sndrcv(stream, 0, ppid, assoc), 0, *([to] if to else []))
-        got = [next_message(two) for _ in range(4)]
-        for stream in range(STREAMS):
-            ktap.check([g[:3] for g in got if g[0] == stream] == [s for s in sent[at:at + 4] if s[0] == stream],
-                       "stream %d from message %d on: %r" % (stream, at, [(g[0], g[1], len(g[2])) for g in got]))
-        for _, ppid, data, _, _ in got:
-            net.check_datagram(data, first + ppid - 1000, len(data))
-
-
-def need_sctp():
-    """Skips without SCTP."""
-    tools.need("IP_SCTP")
-    tools.attempt("modprobe sctp")
-
-
 @ktap.case(net.LANES)
 def sctp_one_to_one(lane):
     """A connection with several streams, both ways; ended, and aborted."""
-    need_sctp()
+    sctp.need()
     env = net.enter(lane)
     for address in V4_V6:
-        with sctp_socket(address, socket.SOCK_STREAM) as listener:
+        with sctp.opened(address, socket.SOCK_STREAM) as listener:
             listener.bind((address, 0))
             listener.listen(2)
             for abort in (False, True):
-                one = sctp_socket(address, socket.SOCK_STREAM)
+                one = sctp.opened(address, socket.SOCK_STREAM)
                 before = tools.snmp(), tools.tx_packets(), env.rlo("packets")
                 one.connect(listener.getsockname())
                 two, _ = listener.accept()
                 two.settimeout(20)
-                ktap.equal("events", (next_event(one), next_event(two)), (0, 0))
-                status = struct.unpack_from("=iiIHHHH", one.getsockopt(SOL_SCTP, SCTP_STATUS, 176))
-                ktap.equal("streams in and out", status[5:], (STREAMS, STREAMS))
-                exchange(one, two)
-                exchange(two, one, first=1000)
+                ktap.equal("events", (sctp.next_event(one), sctp.next_event(two)), (0, 0))
+                status = struct.unpack_from("=iiIHHHH", one.getsockopt(sctp.SOL_SCTP, sctp.SCTP_STATUS, 176))
+                ktap.equal("streams in and out", status[5:], (sctp.STREAMS, sctp.STREAMS))
+                sctp.exchange(one, two)
+                sctp.exchange(two, one, first=1000)
                 if abort:
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 one.close()
-                ktap.equal("event after the end (abort: %r)" % abort, next_event(two), 1 if abort else 3)
+                ktap.equal("event after the end (abort: %r)" % abort, sctp.next_event(two), 1 if abort else 3)
                 ktap.fails("ECONNRESET" if abort else "", "receiving then", two.recv, 10)
                 two.close()
                 ktap.wait_for("no association", lambda: not tools.snmp()["SctpCurrEstab"])
                 grown = tools.snmp_since(before[0])
                 packets = tools.tx_packets() - before[1]
                 ktap.check(packets > 50, "only %d packets" % packets)
-                ktap.equal("SCTP's packets out and in", (grown["SctpOutSCTPPacks"], grown["SctpInSCTPPacks"]), (packets, packets))
+                ktap.equal("SCTP's packets out and in", (grown["SctpOutSCTPPacks"], grown["SctpInSCTPPacks"]),
+                           (packets, packets))
                 ktap.equal("wrong checksums", grown.get("SctpChecksumErrors", 0), 0)
                 ktap.equal("rlo's packets", env.rlo("packets") - before[2], packets if env.is_rlo else 0)
 
@@ -140,28 +62,29 @@ def sctp_one_to_one(lane):
 @ktap.case(net.LANES)
 def sctp_one_to_many(lane):
     """One socket with two peers; one association ends, the other is aborted."""
-    need_sctp()
+    sctp.need()
     net.enter(lane)
     for address in V4_V6:
         with contextlib.ExitStack() as stack:
-            server, *clients = [stack.enter_context(sctp_socket(address, socket.SOCK_SEQPACKET)) for _ in range(3)]
+            server, *clients = [stack.enter_context(sctp.opened(address, socket.SOCK_SEQPACKET)) for _ in range(3)]
             server.bind((address, 0))
             server.listen(5)
             where = server.getsockname()
             known = []
             for i, client in enumerate(clients):
                 client.bind((address, 0))
-                client.sendmsg([b"hello"], sndrcv(i + 1, 0, 77), 0, where)
-                stream, ppid, data, assoc, peer = next_message(server)
-                ktap.equal("first message", (stream, ppid, data, peer[:2]), (i + 1, 77, b"hello", client.getsockname()[:2]))
+                client.sendmsg([b"hello"], sctp.sndrcv(i + 1, 0, 77), 0, where)
+                stream, ppid, data, assoc, peer = sctp.next_message(server)
+                ktap.equal("first message", (stream, ppid, data, peer[:2]),
+                           (i + 1, 77, b"hello", client.getsockname()[:2]))
                 known.append((assoc, peer))
             ktap.check(known[0][0] != known[1][0], "two peers are one association")
             for client, (assoc, peer) in zip(clients, known):
-                exchange(client, server, to=where)
-                exchange(server, client, assoc=assoc, to=peer, first=500)
-            for flag, client, event in ((SCTP_EOF, clients[0], 3), (SCTP_ABORT, clients[1], 1)):
-                client.sendmsg([], sndrcv(0, flag), 0, where)
-                ktap.equal("event at the server after flag %d" % flag, next_event(server), event)
+                sctp.exchange(client, server, to=where)
+                sctp.exchange(server, client, assoc=assoc, to=peer, first=500)
+            for flag, client, event in ((sctp.SCTP_EOF, clients[0], 3), (sctp.SCTP_ABORT, clients[1], 1)):
+                client.sendmsg([], sctp.sndrcv(0, flag), 0, where)
+                ktap.equal("event at the server after flag %d" % flag, sctp.next_event(server), event)
 
 
 # --- raw sockets ----------------------------------------------------------------------
@@ -201,19 +124,22 @@ def raw_icmp(lane):
             for size in (0, 1, 56, 1473, 65535 - 28):
                 payload = net.datagram(size, size) if size >= 8 else b"\x5a" * size
                 message = echo(8, 4711, size, payload)
-                header = struct.pack("!BBHHHBBH4s4s", 0x45, 0x10, 0, 99, 0, 33, 1, 0, *map(socket.inet_aton, ("127.3.3.3", "127.0.0.9")))
+                header = struct.pack("!BBHHHBBH4s4s", 0x45, 0x10, 0, 99, 0, 33, 1, 0,
+                                     *map(socket.inet_aton, ("127.3.3.3", "127.0.0.9")))
                 sock.sendto(header + message if own else message, ("127.0.0.9", 0))
                 got = drain(sock)
                 ktap.equal("kinds of ICMP seen", [g[20] for g in got], [8, 0])
                 for i, packet in enumerate(got):
                     ends = ("127.3.3.3" if own else "127.0.0.1", "127.0.0.9")
-                    ktap.equal("addresses", tuple(map(socket.inet_ntoa, (packet[12:16], packet[16:20]))), ends[::-1] if i else ends)
+                    ktap.equal("addresses", tuple(map(socket.inet_ntoa, (packet[12:16], packet[16:20]))),
+                               ends[::-1] if i else ends)
                     ktap.equal("checksums", (checksum(packet[:20]), checksum(packet[20:])), (0, 0))
                     ktap.equal("length", struct.unpack_from("!H", packet, 2)[0], len(packet))
                     ktap.check(packet[28:] == payload, "other bytes came")
                     if own and not i:
-                        ktap.equal("TOS, identification, TTL", (packet[1], packet[4:6], packet[8]), (0x10, b"\0\x63", 33))
-            ktap.fails("EMSGSIZE", "a packet of 65536 bytes", sock.sendto, bytes(65536 - (0 if own else 20)), ("127.0.0.9", 0))
+                        ktap.equal("TOS, number, TTL", (packet[1], packet[4:6], packet[8]), (0x10, b"\0\x63", 33))
+            ktap.fails("EMSGSIZE", "a packet of 65536 bytes", sock.sendto, bytes(65536 - (0 if own else 20)),
+                       ("127.0.0.9", 0))
     with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as sock:
         for size in (0, 1, 56, 1473, 65535 - 8):
             payload = net.datagram(size, size) if size >= 8 else b"\x5a" * size
@@ -305,7 +231,8 @@ def join(sock, group, index):
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
                         socket.inet_pton(socket.AF_INET6, group) + struct.pack("i", index))
     else:
-        sock.setsockopt(socket.IPPROTO_IP, IP_ADD_MEMBERSHIP, socket.inet_aton(group) + bytes(4) + struct.pack("i", index))
+        sock.setsockopt(socket.IPPROTO_IP, IP_ADD_MEMBERSHIP,
+                        socket.inet_aton(group) + bytes(4) + struct.pack("i", index))
 
 
 def direct(sock, group, index, loop):
@@ -379,13 +306,14 @@ def multicast_elsewhere(lane):
     index = socket.if_nametoindex("d0")
     for group in ("239.1.2.3", "ff15::1234"):
         for loop in (0, 1):
-            with group_socket(group, 0, False) as receiver, socket.socket(net.family(group), socket.SOCK_DGRAM) as sender:
+            with group_socket(group, 0, False) as receiver, socket.socket(net.family(group),
+                                                                          socket.SOCK_DGRAM) as sender:
                 join(receiver, group, index)
                 direct(sender, group, index, loop)
                 lo, other = net.Sniffer("lo"), net.Sniffer("d0")
                 before = env.rlo("packets")
                 sender.sendto(b"to a group elsewhere", (group, receiver.getsockname()[1]))
-                ktap.wait_for("the frame", lambda: other.frames(b"to a group elsewhere"))  # pylint: disable=cell-var-from-loop
+                ktap.wait_for("the frame", lambda: other.frames(b"to a group elsewhere"))
                 if loop:
                     receiver.settimeout(10)
                     ktap.equal("copy", receiver.recv(100), b"to a group elsewhere")
@@ -417,10 +345,12 @@ def broadcast(lane):
             before, rlo = tools.snmp(), env.rlo("packets")
             sender.sendto(b"to everybody", where)
             ktap.equal("copies", [drain(sock) for sock in socks], [[b"to everybody"]] * receivers)
-            ktap.equal("kinds of frames", [f[0] for f in sniffer.frames(b"to everybody")], [net.PACKET_OUTGOING, net.PACKET_HOST])
+            ktap.equal("kinds of frames", [f[0] for f in sniffer.frames(b"to everybody")],
+                       [net.PACKET_OUTGOING, net.PACKET_HOST])
             ktap.equal("rlo's packets", env.rlo("packets") - rlo, int(env.is_rlo))
             grown = tools.snmp_since(before)
-            ktap.equal("IP's broadcasts out and in", (grown.get("IpExtOutBcastPkts"), grown.get("IpExtInBcastPkts")), (1, 1))
+            ktap.equal("IP's broadcasts out and in", (grown.get("IpExtOutBcastPkts"), grown.get("IpExtInBcastPkts")),
+                       (1, 1))
             # No answer to a broadcast that nobody wants.
             ktap.equal("ICMP", grown.get("IcmpOutDestUnreachs", 0), 0)
 

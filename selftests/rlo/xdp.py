@@ -28,7 +28,8 @@ def by_port(counters, actions, base=3000):
     says; R2 is the frame then and R8 the datagram's payload.  The rest passes, counted by the last counter."""
     code = [bpf.xdp_needs(72, "pass"),
             bpf.load(2, R5, R2, 12), bpf.jump("v4", R5, "==", 0x0008), bpf.jump("pass", R5, "!=", 0xdd86),
-            bpf.load(1, R6, R2, 20), bpf.load(2, R7, R2, 56), bpf.mov(R8, R2), bpf.alu("add", R8, 62), bpf.jump("ports"),
+            bpf.load(1, R6, R2, 20), bpf.load(2, R7, R2, 56), bpf.mov(R8, R2), bpf.alu("add", R8,
+                                                                                       62), bpf.jump("ports"),
             "v4", bpf.load(1, R6, R2, 23), bpf.load(2, R7, R2, 36), bpf.mov(R8, R2), bpf.alu("add", R8, 42),
             "ports", bpf.jump("pass", R6, "!=", 17), bpf.swap16(R7)]
     code += [bpf.jump("port%d" % i, R7, "==", base + i) for i in range(len(actions))]
@@ -139,7 +140,8 @@ def redirect_out(lane):
             ktap.equal("runs of the program " + what, counters.read()[i], COUNT)
             if where == "v0":
                 frames = []
-                ktap.wait_for("frames at the other end", lambda: (frames.extend(tap.frames(b"passes XDP")), len(frames) >= COUNT)[1])  # pylint: disable=cell-var-from-loop
+                ktap.wait_for("frames at the other end",
+                              lambda: (frames.extend(tap.frames(b"passes XDP")), len(frames) >= COUNT)[1])
                 header = bytes(12) + struct.pack("!H", net.ETH_P_IPV6 if ":" in address else net.ETH_P_IP)
                 ktap.equal("frames at the other end " + what, [(f[2][:14], f[2][-57:]) for f in frames],
                            [(header, payload(n)) for n in range(COUNT)])
@@ -231,7 +233,8 @@ def refusals(_env):
     """What comes of attaching in ways that lo does not know, or twice."""
     prog = bpf.Program(bpf.XDP, [verdict(bpf.XDP_PASS), bpf.exit_()])
     other = bpf.Program(bpf.XDP, [verdict(bpf.XDP_DROP), bpf.exit_()])
-    seen = {"native": bpf.attach_xdp("lo", prog.fd, bpf.DRV_MODE), "offload": bpf.attach_xdp("lo", prog.fd, bpf.HW_MODE),
+    seen = {"native": bpf.attach_xdp("lo", prog.fd, bpf.DRV_MODE),
+            "offload": bpf.attach_xdp("lo", prog.fd, bpf.HW_MODE),
             "two modes": bpf.attach_xdp("lo", prog.fd, bpf.SKB_MODE | bpf.DRV_MODE),
             "link, native": ktap.error_of(prog.link, "lo", bpf.AT_XDP, bpf.DRV_MODE),
             "link, offload": ktap.error_of(prog.link, "lo", bpf.AT_XDP, bpf.HW_MODE),
@@ -260,8 +263,10 @@ def native_refused(lane):
     no_native = ["ENOTSUP", "Underlying driver does not support XDP in native mode"]
     ktap.equal("native", seen["native"], no_native)
     ktap.equal("native, as a link", seen["link, native"], "ENOTSUP")
-    ktap.check(seen["offload"][0] and seen["two modes"][0] and seen["if none"][0], "something is not refused: %r" % seen)
-    ktap.equal("what ip shows", [seen["not attached"], seen["any mode"][1], seen["detached"][1], seen["by a link"], seen["link closed"]],
+    ktap.check(seen["offload"][0] and seen["two modes"][0] and seen["if none"][0],
+               "something is not refused: %r" % seen)
+    ktap.equal("what ip shows",
+               [seen["not attached"], seen["any mode"][1], seen["detached"][1], seen["by a link"], seen["link closed"]],
                [None, [2, True], None, [2, True], None])
     if lane != "lo":
         ktap.equal("all of it, on lo and here", seen, net.in_lane("lo", refusals))
@@ -280,7 +285,7 @@ def under_traffic(lane):
         for which in (0, 1):
             start = counters[which].read()[0]
             bpf.need_xdp("lo", progs[which].fd)
-            ktap.wait_for("the program runs", lambda: counters[which].read()[0] > start + 20, 30)  # pylint: disable=cell-var-from-loop
+            ktap.wait_for("the program runs", lambda: counters[which].read()[0] > start + 20, 30)
         bpf.need_xdp("lo", -1)
     ended = [c.read() for c in counters]
     net.send_udp(net.udp_pair("::1"), 20, 100)
