@@ -275,7 +275,7 @@ GROUPS = ("239.1.2.3", "224.0.0.77", "ff15::1234", "ff02::77")
 
 def all_copies(_env):
     """Of all groups and numbers of receivers."""
-    tools.ip_batch("route add 224.0.0.0/4 dev lo", "-6 route add local ff00::/8 dev lo table local")
+    tools.ip_batch("route add 224.0.0.0/4 dev lo", "route add local ff00::/8 dev lo table local")
     seen = {}
     for group in GROUPS:
         for receivers in (0, 1, 3):
