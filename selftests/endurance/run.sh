@@ -11,7 +11,7 @@ repo=$(cd "$here/../.." && pwd -P)
 . "$repo/scripts/lib.sh"
 
 # Program and limit in seconds, generous: about ten times what it takes.
-LIMITS=(namespaces 7200 toggle 1800 module 3600 readers 3600 hotplug 2400 suspend 2400)
+LIMITS=(namespaces 7200 toggle 1800 module 3600 readers 3600 hotplug 2400 suspend 1200)
 long=1 lane_limit='' programs=()
 while (($#)); do
 	case $1 in

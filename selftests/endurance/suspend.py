@@ -3,7 +3,7 @@
 """Suspend and resume, as far as pm_test goes, under traffic in each lane: all goes on as before.
 
 The virtio devices of a VM lose their file systems when they are suspended, so everything but
-`freezer` needs a VM as suspend_vm.py makes it.
+`freezer` needs a VM as suspend_vm.py makes it: selftests/endurance/run.sh suspend.
 """
 
 import os
@@ -23,9 +23,10 @@ import net
 POWER = "/sys/power/"
 DELAY = "/sys/module/suspend/parameters/pm_test_delay"
 LEVELS = ("freezer", "devices", "platform", "processors", "core")
-TIMES = endure.count(5, 1)
-CASES = ["%s.%s" % (state, level) for state in ("freeze", "mem") for level in LEVELS]
-SHORT = ("mem.freezer", "mem.core", "freeze.devices")
+TIMES = endure.count(3, 1)
+# Suspend to idle knows only the first three.
+CASES = ["%s.%s" % (state, level) for state in ("freeze", "mem") for level in LEVELS[:3 if state == "freeze" else None]]
+SHORT = ("mem.freezer", "mem.core")
 
 
 def keeps_state(device):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""As selftests/vm/vm.py, with shared directories that survive that their devices are suspended.
+"""As selftests/vm/vm.py, with virtio devices that are still there after a suspend.
 
-The kernel's 9p over virtio does not come back after a reset, which suspending means for these
-devices, unless they say that they keep their state. Only devices behind a PCI Express port can.
+Suspending means a reset for these devices, from which the kernel's 9p does not come back and the
+port of the command's output not always; unless a device says that its state is kept, and only
+devices behind a PCI Express port can.
 """
 
 import os
@@ -10,23 +11,24 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../vm"))
 # pylint: disable=wrong-import-position
-import qemu
 import vm
 
-plain_share = qemu.share
+plain_command_line = vm.command_line
 
 
-def share(tag, path, readonly):
-    """A directory of the host behind a port of its own."""
-    fsdev, device = plain_share(tag, path, readonly)[1::2]
-    number = len(ports) + 1
-    ports.append(tag)
-    return ["-fsdev", fsdev, "-device", "pcie-root-port,id=port%d,chassis=%d,slot=%d" % (number, number, number),
-            "-device", device + ",bus=port%d,x-pcie-pm-no-soft-reset=on" % number]
+def command_line(*args):
+    """The same command, each virtio device behind a port of its own."""
+    plain, accel = plain_command_line(*args)
+    command, number = [], 0
+    for word in plain:
+        if command and command[-1] == "-device" and word.startswith("virtio-") and "-pci" in word:
+            number += 1
+            command += ["pcie-root-port,id=port%d,chassis=%d,slot=%d" % (number, number, number), "-device"]
+            word += ",bus=port%d,x-pcie-pm-no-soft-reset=on" % number
+        command.append(word)
+    return command, accel
 
-
-ports = []
 
 if __name__ == "__main__":
-    qemu.share = share
+    vm.command_line = command_line
     sys.exit(vm.main())

@@ -33,12 +33,14 @@ class Progress:
     def __init__(self, what, total, every=15):
         self.what, self.total, self.every = what, total, every
         self.start = self.last = time.monotonic()
+        self.done = False
 
     def at(self, number, more=""):
         """So many are done."""
         now = time.monotonic()
-        if now - self.last >= self.every or (number == self.total and now - self.start >= self.every):
-            self.last = now
+        last = number == self.total and now - self.start >= self.every and not self.done
+        if now - self.last >= self.every or last:
+            self.last, self.done = now, number == self.total
             ktap.note("%s: %d of %d, %.0f s%s" % (self.what, number, self.total, now - self.start, more))
 
 
