@@ -40,15 +40,17 @@ for name in "${names[@]}"; do
 		cp -a "$repo/rust" "$repo/samples" "$tree/"
 		continue
 	fi
+	runner=run-all.sh
+	[[ $tests != "endurance "* ]] || runner=endurance/run.sh tests=${tests#endurance }
 	# shellcheck disable=SC2086 # words
 	if ! "$tree/scripts/build.sh" --stock >>"$log" 2>&1; then
 		echo "not ok $number $name # it does not build, see $log"
 		((++bad))
-	elif RNET_BOOT_LIMIT=${RNET_BOOT_LIMIT:-150} "$tree/selftests/run-all.sh" $tests >>"$log" 2>&1; then
+	elif RNET_BOOT_LIMIT=${RNET_BOOT_LIMIT:-150} "$tree/selftests/$runner" $tests >>"$log" 2>&1; then
 		echo "not ok $number $name # no test notices: $tests"
 		((++bad))
 	else
-		caught=$(sed -n '/^What failed:/,$s/^  boot [0-9]*: //p' "$log" | sed 's/^[0-9]* //; s/: status.*//' | tr '\n' ',' | head -c 120)
+		caught=$(sed -n '/^What failed:/,$s/^  [a-z]*\( [0-9]*\)\?: //p' "$log" | sed 's/^[0-9]* //; s/: status.*//' | tr '\n' ',' | head -c 120)
 		echo "ok $number $name"
 		echo "# $(sed -n "1s/^$name: //p" "$here/$name.patch"): ${caught%,}"
 	fi
