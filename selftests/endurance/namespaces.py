@@ -125,7 +125,7 @@ def in_flight_once(lane, number):
             sender, _receiver = net.udp_pair("127.0.0.1")
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
             if number % 2:
-                done = subprocess.run(["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "30ms"],
+                done = subprocess.run(["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "400ms"],
                                       capture_output=True, text=True, check=False)
                 ktap.equal("tc qdisc add", done.stderr, "")
             else:
