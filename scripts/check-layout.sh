@@ -61,7 +61,7 @@ functions_with() { # FILE PATTERN [BUT-NOT]
 }
 
 # The helpers by themselves, made of the bitcode as drivers are.
-backend=$(sed -nE '1s/.* && ([^&]*clang[^&]*) -c [^ ]+ -o [^ ]+ *(;.*)?$/\1/p' samples/.dummy.o.cmd)
+backend=$(sed -nE '1s/.*; ([^;]*clang[^;]*) -c [^ ]+ -o [^ ]+ *(;.*)?$/\1/p' samples/.dummy.o.cmd)
 [[ -n $backend ]] || die "there is no command for bitcode in $mo/samples/.dummy.o.cmd" "remove $mo and try again"
 eval "$backend -c rust/helpers/helpers.bc -o '$tmp/helpers.o'"
 

@@ -25,7 +25,7 @@ def command_of_a_driver(mo, sample):
     directory, name = os.path.split(sample)
     with open(os.path.join(mo, directory, f".{name}.cmd"), encoding="utf-8") as file:
         line = file.readline()
-    command = line.split(":=", 1)[1].split(" && ", 1)[0]
+    command = line.split(":=", 1)[1].split("; ", 1)[0]
     # Kbuild exports it: the kernel uses features that are not stable yet.
     args, env, source, skip = [], {"RUSTC_BOOTSTRAP": "1"}, None, False
     for arg in shlex.split(command):
