@@ -81,7 +81,7 @@ def drained():
         pid = os.fork()
         if pid == 0:
             os.unshare(os.CLONE_NEWNET)
-            time.sleep(60)
+            time.sleep(600)
             os._exit(0)
         time.sleep(0.2)
         done = subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", "x", "netns", str(pid)],

@@ -211,7 +211,7 @@ def udp_pair(address, rcvbuf=4 << 20):
     receiver = socket.socket(family(address), socket.SOCK_DGRAM)
     set_buffer(receiver, SO_RCVBUFFORCE, socket.SO_RCVBUF, rcvbuf)
     receiver.bind((address, 0))
-    receiver.settimeout(5)
+    receiver.settimeout(5 * ktap.SLOW)
     sender = socket.socket(family(address), socket.SOCK_DGRAM)
     set_buffer(sender, SO_SNDBUFFORCE, socket.SO_SNDBUF, rcvbuf)
     sender.connect(receiver.getsockname())
@@ -224,10 +224,10 @@ def tcp_pair(address):
         listener.bind((address, 0))
         listener.listen(1)
         one = socket.socket(family(address), socket.SOCK_STREAM)
-        one.settimeout(20)
+        one.settimeout(20 * ktap.SLOW)
         one.connect(listener.getsockname())
         other, _ = listener.accept()
-    other.settimeout(20)
+    other.settimeout(20 * ktap.SLOW)
     return one, other
 
 
@@ -346,7 +346,7 @@ class Traffic:
             self.parent.send(b"x")
         except OSError:
             pass
-        self.parent.settimeout(30)
+        self.parent.settimeout(30 * ktap.SLOW)
         data = b""
         while part := self.parent.recv(65536):
             data += part

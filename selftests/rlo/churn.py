@@ -106,7 +106,7 @@ def between_namespaces(lane):
         other = os.fork()
         if other == 0:
             os.unshare(os.CLONE_NEWNET)
-            time.sleep(60)
+            time.sleep(600)
             os._exit(0)
         time.sleep(0.3)
         net.ip("link set v1 netns %d" % other)
@@ -188,7 +188,7 @@ def counted(lane):
         if pid == 0:
             net.enter(lane)
             stop[1].send(b".")
-            time.sleep(60)
+            time.sleep(600)
             os._exit(0)
         pids.append(pid)
         stop[0].recv(1)

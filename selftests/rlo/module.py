@@ -41,7 +41,7 @@ class Resident:
         if self.pid == 0:
             status, text, _ = ktap.run(net.enter, lane)
             os.write(write, text.encode() or b".")
-            time.sleep(100 if status == 0 else 0)
+            time.sleep(600 if status == 0 else 0)
             os._exit(0)
         os.close(write)
         ktap.equal("the namespace", os.read(read, 1000), b".")
@@ -200,7 +200,7 @@ def while_namespaces_come():
     try:
         for _ in range(5):
             kernel.insmod("rlo")
-            end = time.monotonic() + 6
+            end = time.monotonic() + 6 * ktap.SLOW
             kernel.write(net.REPLACE, "Y")
             time.sleep(0.1)
             while time.monotonic() < end:
@@ -213,7 +213,7 @@ def while_namespaces_come():
                 kernel.write(net.REPLACE, "N")
                 time.sleep(0.02)
             else:
-                raise ktap.Failure("with `replace` off it did not drain in 6 s")
+                raise ktap.Failure("with `replace` off it did not drain in time")
     finally:
         for pid in makers:
             os.kill(pid, signal.SIGTERM)

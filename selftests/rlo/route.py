@@ -35,7 +35,7 @@ def send(address, text):
     with socket.socket(net.family(address), socket.SOCK_DGRAM) as receiver, \
             socket.socket(net.family(address), socket.SOCK_DGRAM) as sender:
         receiver.bind((address, 0))
-        receiver.settimeout(5)
+        receiver.settimeout(5 * ktap.SLOW)
         sender.sendto(text, receiver.getsockname())
         try:
             data, peer = receiver.recvfrom(4096)
@@ -151,13 +151,13 @@ def tcpdump(lane):
                 socket.socket(net.family(address), socket.SOCK_DGRAM) as receiver:
             receiver.bind((address, 5678))
             sender.sendto(b"12345", (address, 5678))
-            receiver.settimeout(5)
+            receiver.settimeout(5 * ktap.SLOW)
             receiver.recv(10)
-    time.sleep(0.3)
+    time.sleep(0.3 * ktap.SLOW)
     seen = {}
     for dev, run in runs.items():
         run.terminate()
-        seen[dev] = [line for line in run.communicate(timeout=10)[0].splitlines() if line]
+        seen[dev] = [line for line in run.communicate(timeout=10 * ktap.SLOW)[0].splitlines() if line]
     for address in OWN:
         ktap.check([l for l in seen["lo"] if re.search(r"> %s\.5678: UDP, length 5" % address, l)],
                    "tcpdump on lo does not see %s: %r" % (address, seen["lo"]))

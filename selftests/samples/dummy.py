@@ -206,7 +206,7 @@ def moved():
     pid = os.fork()
     if pid == 0:
         os.unshare(os.CLONE_NEWNET)
-        time.sleep(60)
+        time.sleep(600)
         os._exit(0)
     time.sleep(0.3)
     net.ip("link set %s netns %d" % (DEV, pid))
