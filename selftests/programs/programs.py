@@ -16,8 +16,8 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../lib")]
 import kernel  # pylint: disable=wrong-import-position
 import ktap  # pylint: disable=wrong-import-position
 import net  # pylint: disable=wrong-import-position
-from servers import (ADDRESSES, RUN_LIMIT, Results, Server, Watch, found, fresh,  # pylint: disable=wrong-import-position
-                     put, run, url_host)
+from servers import (ADDRESSES, RUN_LIMIT, Results, Server,  # pylint: disable=wrong-import-position
+                     Watch, found, fresh, put, run, url_host)
 
 LIMIT = 1800
 REPS = int(os.environ.get("RNET_REPS", "2"))
@@ -69,8 +69,8 @@ def postgresql(lane):
     put(data + "/postgresql.conf", PG_CONF)
     watch = Watch(env)
     server = Server(POSTGRES + [pg_bin("postgres"), "-D", data], 5432)
-    results.timed("load 100,000 rows", "rows/s", 100000, run, "pgbench", "-i", "-q", "-h", "127.0.0.1", "-U", "postgres",
-                  "postgres")
+    results.timed("load 100,000 rows", "rows/s", 100000, run, "pgbench", "-i", "-q", "-h", "127.0.0.1",
+                  "-U", "postgres", "postgres")
     runs = 0
     for _ in range(REPS):
         for address in ADDRESSES:
@@ -153,7 +153,8 @@ def nginx(lane):
             done, errors, wrong = found("wrk", r"DONE (\d+) requests, errors (\d+), wrong (\d+)", text)
             ktap.check(int(done) >= THREADS * REQUESTS, "only %s requests were answered" % done)
             ktap.equal("errors, wrong bodies on " + address, (errors, wrong), ("0", "0"))
-            results.timed("download, %s" % address, "MB/s", 24 * 1.048576, run, "curl", "-sSfg", "-o", "/tmp/www/got", url + "big")
+            results.timed("download, %s" % address, "MB/s", 24 * 1.048576, run, "curl", "-sSfg",
+                          "-o", "/tmp/www/got", url + "big")
             ktap.equal("sha256 of the download", sha256("/tmp/www/got"), sha256(files + "/big"))
     server.stop()
     # The log says what nginx has sent: all of it with status 200.
@@ -202,8 +203,8 @@ def redis(lane):
         ktap.check(redis_read_all(address) == [redis_value(i) for i in range(KEYS)], "values differ on " + address)
     for _ in range(REPS):
         for address in ADDRESSES:
-            text = run("redis-benchmark", "-h", address, "-c", "8", "-n", str(OPERATIONS), "-d", "200", "-t", "set,get,lpush",
-                       "--csv")
+            text = run("redis-benchmark", "-h", address, "-c", "8", "-n", str(OPERATIONS), "-d", "200",
+                       "-t", "set,get,lpush", "--csv")
             rows = [line.replace('"', "").split(",") for line in text.splitlines() if line.startswith('"')][1:]
             ktap.equal("benchmarks", [row[0] for row in rows], ["SET", "GET", "LPUSH"])
             for row in rows:
@@ -278,11 +279,12 @@ def dns(lane):
     for _ in range(REPS):
         for address in ADDRESSES:
             for way in ("udp", "tcp"):
-                text = run("dnsperf", "-s", address, "-p", "5300", "-d", queries, "-n", "2", "-c", "4", "-q", "20", "-t", "60",
-                           "-m", way)
+                text = run("dnsperf", "-s", address, "-p", "5300", "-d", queries, "-n", "2", "-c", "4", "-q", "20",
+                           "-t", "60", "-m", way)
                 ktap.equal("lost over %s, %s" % (way, address), found("dnsperf", r"Queries lost: +(\d+)", text)[0], "0")
                 ktap.equal("completed", found("dnsperf", r"Queries completed: +(\d+)", text)[0], str(total))
-                ktap.equal("answers", found("dnsperf", r"Response codes: +(.*?)$", text)[0], "NOERROR %d (100.00%%)" % total)
+                ktap.equal("answers", found("dnsperf", r"Response codes: +(.*?)$", text)[0],
+                           "NOERROR %d (100.00%%)" % total)
                 results.add("%s, %s" % (way.upper(), address), "1/s",
                             float(found("dnsperf", r"Queries per second: +([\d.]+)", text)[0]))
     server.stop()
@@ -315,8 +317,8 @@ def openssh(lane):
     source = put("/tmp/ssh/source", noise(SSH_SIZE, 3))
     watch = Watch(env)
     server = Server(["/usr/sbin/sshd", "-D", "-e", "-f", put("/tmp/ssh/conf", SSHD_CONF)], 2222)
-    options = ["-i", "/tmp/ssh/user", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-               "-o", "BatchMode=yes", "-P", "2222"]
+    options = ["-i", "/tmp/ssh/user", "-F", "none", "-o", "StrictHostKeyChecking=no",
+               "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-P", "2222"]
     for _ in range(REPS):
         for address in ADDRESSES:
             put("/tmp/ssh/batch", "put %s /tmp/ssh/there\n" % source)
@@ -362,7 +364,8 @@ def nfs(lane):
                 where = url_host(address) + ":/"
                 for way, pair in (("write", (source, there + "/file")), ("read", (there + "/file", "/tmp/nfs/back"))):
                     # Mounted for each direction: nothing comes from the client's cache.
-                    run("mount", "-t", "nfs4", "-o", "vers=4.2,proto=%s" % ("tcp6" if ":" in address else "tcp"), where, there)
+                    run("mount", "-t", "nfs4", "-o", "vers=4.2,proto=%s" % ("tcp6" if ":" in address else "tcp"),
+                        where, there)
                     results.timed("%s, %s" % (way, address), "MB/s", NFS_SIZE / 1e6, run, "dd", "bs=1M", "conv=fsync",
                                   "if=" + pair[0], "of=" + pair[1])
                     run("umount", there)

@@ -52,7 +52,8 @@ class Server:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         for address in addresses:
             try:
-                ktap.wait_for("%s listens on %s" % (words[0], address), lambda a=address: self.answers(a, port), START_LIMIT)
+                ktap.wait_for("%s listens on %s" % (words[0], address),
+                              lambda a=address: self.answers(a, port), START_LIMIT)
             except ktap.Failure:
                 with open(self.log, encoding="utf-8", errors="replace") as log:
                     ktap.note(log.read()[-2000:])

@@ -97,7 +97,8 @@ def differences(lo_runs, rlo_runs):
     for name in names:
         allowed = {run.results.get(name, "absent") for run in lo_runs}
         for word in sorted({run.results.get(name, "absent") for run in rlo_runs} - allowed):
-            found.append("%s: %s in %s; on lo %s" % (name, word, rate(rlo_runs, name, word), "/".join(sorted(allowed))))
+            found.append("%s: %s in %s; on lo %s" %
+                         (name, word, rate(rlo_runs, name, word), "/".join(sorted(allowed))))
     # Whose transmit path it was.
     for run in rlo_runs:
         if run.packets["lo"] > 0:
@@ -174,7 +175,8 @@ def main():
             for text in found:
                 print("# %s: %s: %s" % (mode, name, text))
             skip = all(run.results == {"exit status": "skip"} for run in modes["lo"])
-            print("%s %d %s, %s%s" % ("not ok" if found else "ok", number, name, mode, " # SKIP on lo too" if skip else ""))
+            print("%s %d %s, %s%s" % ("not ok" if found else "ok", number, name, mode,
+                                      " # SKIP on lo too" if skip else ""))
             if found and name not in differ:
                 differ.append(name)
     for test in left_out:
