@@ -106,7 +106,8 @@ def differences(lo_runs, rlo_runs):
         if run.packets["rlo"] == 0 and all(other.packets["lo"] > 0 for other in lo_runs):
             found.append("no packet went through rlo; through lo: %d" % lo_runs[0].packets["lo"])
     said = {text_of(line) for run in lo_runs for line in run.complaints}
-    found += ["the kernel complained: " + line for run in rlo_runs for line in run.complaints if text_of(line) not in said]
+    new = [line for run in rlo_runs for line in run.complaints if text_of(line) not in said]
+    found += ["the kernel complained: " + line for line in new]
     return found
 
 
