@@ -67,7 +67,7 @@ def build(tree, guest, cache):
         name = os.path.basename(path).split(".ko")[0] + ".ko"
         parts.append(entry("mods/" + name, stat.S_IFREG | 0o644, unpacked(path)))
         order.append(name)
-    parts.append(entry("mods/order", stat.S_IFREG | 0o644, ("\n".join(order) + "\n").encode()))
+    parts.append(entry("mods/order", stat.S_IFREG | 0o644, "".join(name + "\n" for name in order).encode()))
     parts.append(entry("TRAILER!!!", 0))
     image = b"".join(parts)
 
