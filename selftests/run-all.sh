@@ -27,7 +27,7 @@ HOST=(
 # endurance with short counts.
 BOOTS=(
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
-	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/bigtcp rlo/steering rlo/overflow rlo/stacking"
+	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
 )

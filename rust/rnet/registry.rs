@@ -7,7 +7,10 @@
 //! reference-counted object with two owners: the driver's handle and this list. Whichever ends
 //! first unregisters; module exit ends whatever is left, in reverse order.
 
-use core::ops::Deref;
+use core::{
+    mem::ManuallyDrop,
+    ops::Deref, //
+};
 
 use kernel::{
     prelude::*,
@@ -108,6 +111,8 @@ pub(crate) fn sweep() {
             (None, false) => break,
         }
     }
+    // A static is never dropped: give its memory back.
+    *LIVE.lock() = KVVec::new();
     let mut waited = 0u32;
     while OUTSTANDING.load(Relaxed) > 0 {
         fsleep(Delta::from_millis(10));
@@ -144,6 +149,15 @@ impl<R: Registered + 'static> Handle<R> {
         }
         commit(Arc::as_ptr(&inner).cast());
         Ok(Self(inner))
+    }
+}
+
+impl<R: Registered + 'static> Handle<R> {
+    /// Leaves the registration to [`sweep`], which ends it and drops what belongs to it.
+    pub(crate) fn until_exit(self) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so its reference is moved out of it, once.
+        drop(unsafe { core::ptr::read(&this.0) });
     }
 }
 

@@ -38,6 +38,13 @@ def arm(who):
     """Prepares both kinds of failures for allocations with `who` on the stack."""
     if not os.path.isdir(DEBUGFS + "/failslab"):
         raise ktap.Skip("no CONFIG_FAILSLAB")
+    # fail-nth would let copies from and to user space fail, too.
+    if os.path.isdir(DEBUGFS + "/fail_usercopy"):
+        kernel.write(DEBUGFS + "/fail_usercopy/stacktrace-depth", "32")
+        kernel.write(DEBUGFS + "/fail_usercopy/require-end", "0x2")
+        kernel.write(DEBUGFS + "/fail_usercopy/require-start", "0x1")
+    # Devices of tunnels that every namespace gets, where their drivers are built in.
+    kernel.write("/proc/sys/net/core/fb_tunnels_only_for_init_net", "1")
     for kind in KINDS:
         values = {"ignore-gfp-wait": "N", "verbose": 0, "probability": 0, "stacktrace-depth": 32,
                   "require-start": hex(who[0]), "require-end": hex(who[1])}
@@ -76,6 +83,12 @@ def steps():
         yield nth
         nth += 1 if nth < 60 or os.environ.get("RNET_LONG") else 7
     raise ktap.Failure("still allocations left after %d" % MOST)
+
+
+def plain():
+    """The module with its usual parameters, whatever a case before has left."""
+    kernel.need_module("rlo")
+    kernel.write(TAKEOVER, "N")
 
 
 def traffic_flows():
@@ -166,6 +179,7 @@ def namespace(lane):
 @ktap.case(limit=240)
 def takeover():
     """Writing to `active`: ENOMEM and the kernel's function, or taken over; packets flow meanwhile."""
+    plain()
     env = net.enter("lo")
     arm(MODULES)
     inject, path = Injector(), env.lo + "/rlo/active"
@@ -192,6 +206,7 @@ def takeover():
 @ktap.case(net.LANES, limit=240)
 def transmit(lane):
     """Sending a datagram: an error and nothing arrives, or it arrives once; the counters agree."""
+    plain()
     env = net.enter(lane)
     arm(ANYBODY)
     inject = Injector()
@@ -222,6 +237,7 @@ def transmit(lane):
 @ktap.case(net.LANES, limit=240)
 def stream(lane):
     """A TCP stream whose sender's every 20th allocation fails arrives whole and in order."""
+    plain()
     env = net.enter(lane)
     arm(ANYBODY)
     pairs = [net.tcp_pair(address) for address in ("127.0.0.1", "::1")]

@@ -246,7 +246,7 @@ impl<T: Pernet> Default for Slot<T> {
 
 /// Registered callbacks. Dropping it ends the state in every namespace; process context, without
 /// RTNL, and not in a callback of a namespace (both take `pernet_ops_rwsem`).
-pub struct PernetHandle<T: Pernet>(#[allow(dead_code)] Handle<Inner<T>>);
+pub struct PernetHandle<T: Pernet>(Handle<Inner<T>>);
 
 impl<T: Pernet> PernetHandle<T> {
     /// Registers the callbacks and runs `T::init` for every namespace there is. Process context;
@@ -279,6 +279,13 @@ impl<T: Pernet> PernetHandle<T> {
             slot.taken.store(0, Release);
         }
         Ok(Self(handle?))
+    }
+}
+
+impl<T: Pernet> PernetHandle<T> {
+    /// Leaves the callbacks registered until the module exits.
+    pub(super) fn until_exit(self) {
+        self.0.until_exit();
     }
 }
 

@@ -74,7 +74,7 @@ fn this_module() -> *mut nb::module {
 /// Registers the callbacks, if that has not been done. They end with the module.
 pub(super) fn register(init: &InitCtx) -> Result {
     match PernetHandle::<Pins>::new(init) {
-        Ok(handle) => core::mem::forget(handle),
+        Ok(handle) => handle.until_exit(),
         Err(EBUSY) => {}
         Err(err) => return Err(err),
     }
