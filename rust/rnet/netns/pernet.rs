@@ -199,9 +199,7 @@ impl<T: Pernet> Slot<T> {
         // period after `visible` has been cleared.
         unsafe { ptr.cast::<T>().cast_const().as_ref() }
     }
-}
 
-impl<T: Pernet> Slot<T> {
     /// The state in `net`, to be kept. As [`get`](Self::get), in any context.
     pub fn get_arc(&'static self, net: &Net) -> Option<Arc<T>> {
         let rcu = rcu::read_lock();
