@@ -50,13 +50,15 @@ def made(name, text):
         problems.append("%s: .mode() is not understood by this check" % name)
     tops = [m for m in PLACE.finditer(text) if m.group(1)]
     for match in PLACE.finditer(text):
-        kind, _, directory, child, _, table = match.groups()
+        kind, _, directory, child, arguments, table = match.groups()
         if table not in tables:
             problems.append("%s: %s is no table of attributes" % (name, table))
             continue
         if child:
-            # In the directories of this module under a device, one for each CPU.
-            bases = ["/sys/class/net/<iface>/%s/cpu<N>" % top.group(3) for top in tops if "device" in top.group(1)]
+            # In the directories of this module under a device: by its name, or one for each CPU.
+            literal = re.search(r'c"([^"]+)"', arguments)
+            bases = ["/sys/class/net/<iface>/%s/%s" % (top.group(3), literal.group(1) if literal else "cpu<N>")
+                     for top in tops if "device" in top.group(1)]
         elif kind == "Dir::under_kernel":
             bases = ["/sys/kernel/" + directory]
         else:

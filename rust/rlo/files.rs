@@ -76,25 +76,42 @@ static ONE_CPU: [Attribute<OneCpu>; 5] = [
 ];
 
 /// The packets by protocol: one file for each.
-static PROTOCOLS: [Attribute<State>; Protocol::ALL.len()] = [
-    protocol_file::<0>(),
-    protocol_file::<1>(),
-    protocol_file::<2>(),
-    protocol_file::<3>(),
-    protocol_file::<4>(),
-    protocol_file::<5>(),
-    protocol_file::<6>(),
-    protocol_file::<7>(),
-    protocol_file::<8>(),
-    protocol_file::<9>(),
-    protocol_file::<10>(),
+static PROTOCOLS: [Attribute<State>; 11] = [
+    Attribute::ro(c"ipv4_tcp", |s, page| {
+        show_protocol(s, page, Protocol::Ipv4Tcp)
+    }),
+    Attribute::ro(c"ipv4_udp", |s, page| {
+        show_protocol(s, page, Protocol::Ipv4Udp)
+    }),
+    Attribute::ro(c"ipv4_icmp", |s, page| {
+        show_protocol(s, page, Protocol::Ipv4Icmp)
+    }),
+    Attribute::ro(c"ipv4_sctp", |s, page| {
+        show_protocol(s, page, Protocol::Ipv4Sctp)
+    }),
+    Attribute::ro(c"ipv4_other", |s, page| {
+        show_protocol(s, page, Protocol::Ipv4Other)
+    }),
+    Attribute::ro(c"ipv6_tcp", |s, page| {
+        show_protocol(s, page, Protocol::Ipv6Tcp)
+    }),
+    Attribute::ro(c"ipv6_udp", |s, page| {
+        show_protocol(s, page, Protocol::Ipv6Udp)
+    }),
+    Attribute::ro(c"ipv6_icmp", |s, page| {
+        show_protocol(s, page, Protocol::Ipv6Icmp)
+    }),
+    Attribute::ro(c"ipv6_sctp", |s, page| {
+        show_protocol(s, page, Protocol::Ipv6Sctp)
+    }),
+    Attribute::ro(c"ipv6_other", |s, page| {
+        show_protocol(s, page, Protocol::Ipv6Other)
+    }),
+    Attribute::ro(c"other", |s, page| show_protocol(s, page, Protocol::Other)),
 ];
 
-/// The file of the `N`th protocol.
-const fn protocol_file<const N: usize>() -> Attribute<State> {
-    Attribute::ro(const { Protocol::ALL[N].1 }, |s, page| {
-        show(page, s.protocols.sum(const { Protocol::ALL[N].0 }))
-    })
+fn show_protocol(state: &State, page: &mut Page<'_>, protocol: Protocol) -> Result {
+    show(page, state.protocols.sum(protocol))
 }
 
 fn show(page: &mut Page<'_>, value: u64) -> Result {

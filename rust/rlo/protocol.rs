@@ -2,7 +2,6 @@
 
 //! The protocols that packets are counted by.
 
-use kernel::str::CStr;
 use rnet::skb::IpProtocol;
 
 /// Numbers of the IANA, as in IP headers. C names: `IPPROTO_*`.
@@ -30,21 +29,6 @@ rnet::counters! {
 }
 
 impl Protocol {
-    /// All of them, with the names of their files.
-    pub(crate) const ALL: [(Self, &'static CStr); 11] = [
-        (Self::Ipv4Tcp, c"ipv4_tcp"),
-        (Self::Ipv4Udp, c"ipv4_udp"),
-        (Self::Ipv4Icmp, c"ipv4_icmp"),
-        (Self::Ipv4Sctp, c"ipv4_sctp"),
-        (Self::Ipv4Other, c"ipv4_other"),
-        (Self::Ipv6Tcp, c"ipv6_tcp"),
-        (Self::Ipv6Udp, c"ipv6_udp"),
-        (Self::Ipv6Icmp, c"ipv6_icmp"),
-        (Self::Ipv6Sctp, c"ipv6_sctp"),
-        (Self::Ipv6Other, c"ipv6_other"),
-        (Self::Other, c"other"),
-    ];
-
     /// By the field in the IP header.
     #[inline(always)]
     pub(crate) fn of(ip: IpProtocol) -> Self {
