@@ -49,6 +49,9 @@ for name in "${names[@]}"; do
 	elif RNET_BOOT_LIMIT=${RNET_BOOT_LIMIT:-150} "$tree/selftests/$runner" $tests >>"$log" 2>&1; then
 		echo "not ok $number $name # no test notices: $tests"
 		((++bad))
+	elif grep -qE '^(not ok|  ).* status 125' "$log"; then
+		echo "not ok $number $name # there was no VM, see $log"
+		((++bad))
 	else
 		caught=$(sed -n '/^What failed:/,$s/^  [a-z]*\( [0-9]*\)\?: //p' "$log" | sed 's/^[0-9]* //; s/: status.*//' | tr '\n' ',' | head -c 120)
 		echo "ok $number $name"
