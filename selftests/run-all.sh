@@ -50,7 +50,7 @@ while (($#)); do
 done
 
 # Seconds for one boot.
-BOOT_LIMIT=${RNET_BOOT_LIMIT:-600}
+BOOT_LIMIT=${RNET_BOOT_LIMIT:-900}
 if [[ ${RNET_KERNEL:-stock} == debug ]]; then
 	HOST=()
 	BOOTS+=("${DEBUG_BOOTS[@]}")
