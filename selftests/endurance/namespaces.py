@@ -26,7 +26,7 @@ COUNTS = {"parallel": endure.count(600, 8), "unshare": endure.count(200, 2), "ip
           "in_flight": endure.count(50, 2)}
 MEMORY, POINTS = 400, 4
 WORKERS = 4
-START = 60
+START = 60 * ktap.SLOW
 KEPT = "/tmp/rnet-endurance"
 
 

@@ -24,7 +24,7 @@ import net
 REMOVED = endure.count(200, 8)
 ENDED = endure.count(100, 3)
 READERS = 3
-HANG = 60
+HANG = 60 * ktap.SLOW
 NAMES = ("mode", "packets", "bytes", "accepted", "dropped", "cpu0/packets", "cpu0/accepted", "active")
 VALUE = re.compile(rb"\d+\n|takeover\n|replacement\n")
 # Words of the shared page: how often it was loaded and removed, and the last removal that was begun.

@@ -16,7 +16,7 @@ import net
 
 KINDS = ("tcp", "udp", "sctp")
 IPPROTO_SCTP = 132
-WINDOW, SLOW = 8, 60
+WINDOW, PATIENCE = 8, 60 * ktap.SLOW
 # A window of TCP stays below what lo takes in one packet: IP would count it once and lo twice.
 SIZES = {"udp": (100, 1400, 8000), "sctp": (100, 1400, 20000), "tcp": (700, 3000, 12000)}
 
@@ -67,7 +67,7 @@ def pair(kind, address):
         listener.bind((address, 0))
         listener.listen(1)
         one = socket.socket(net.family(address), socket.SOCK_STREAM, IPPROTO_SCTP)
-        one.settimeout(SLOW)
+        one.settimeout(PATIENCE)
         one.connect(listener.getsockname())
         two, _ = listener.accept()
     for sock in (one, two):
@@ -103,7 +103,7 @@ class Flows:
             os.close(write)
             self.children.append((pid, read))
         try:
-            ktap.wait_for("traffic flows", lambda: all(self.progress().values()) or not self.alive(), SLOW)
+            ktap.wait_for("traffic flows", lambda: all(self.progress().values()) or not self.alive(), 60)
             ktap.check(self.alive(), "traffic ended at once")
         except ktap.Failure:
             self.stop()
@@ -127,7 +127,7 @@ class Flows:
         """Whether all go on."""
         return all(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None for pid, _ in self.children)
 
-    def wait_for_more(self, count=1, seconds=SLOW):
+    def wait_for_more(self, count=1, seconds=60):
         """Fails unless each of them goes on by that many messages."""
         start = self.progress()
 
@@ -187,7 +187,7 @@ class Flows:
 
     def _udp(self, index, ends, seq, size):
         sender, receiver = ends
-        receiver.settimeout(SLOW)
+        receiver.settimeout(PATIENCE)
         for i in range(seq, seq + WINDOW):
             sender.send(net.datagram(i, size))
         due = list(range(seq, seq + WINDOW))
@@ -210,7 +210,7 @@ class Flows:
         failures, sent = [], {}
         for kind, (pid, read) in zip(self.kinds, self.children):
             data = b""
-            if select.select([read], [], [], SLOW)[0]:
+            if select.select([read], [], [], PATIENCE)[0]:
                 while part := os.read(read, 65536):
                     data += part
             else:
