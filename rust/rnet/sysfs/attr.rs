@@ -97,7 +97,7 @@ impl<'a> Input<'a> {
     }
 
     /// A number: decimal, or hexadecimal, octal or binary with a prefix. Errors: `EINVAL`, also
-    /// when it does not fit the type; `ERANGE` when it does not fit 64 bits.
+    /// when it does not fit the type.
     pub fn number<N: ParseInt>(&self) -> Result<N> {
         N::from_str(BStr::from_bytes(self.bytes))
     }
