@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures the rows inside the VM: the kernel's lo, the same taken over, rlo's own.
 
-    measure.py FLOWS [--rows PATTERN] [--scale X] [--reps MIN MAX] [--netns N]
+    measure.py FLOWS [--rows PATTERN] [--scale X | --seconds S] [--reps MIN MAX] [--netns N]
 
 The first two are one namespace, in which /sys/class/net/lo/rlo/active is
 switched, so that they share everything else: addresses, servers, memory. The
@@ -94,12 +94,16 @@ def precise(samples):
     return True
 
 
-def measure(bench, row, scale, least, most):
+def measure(bench, row, args):
     """All repetitions of a row."""
-    amount = max(64, int(row.amount * scale)) // 64 * 64
+    least, most = args.reps
+    amount = max(64, int(row.amount * args.scale)) // 64 * 64
     samples = {mode: [] for mode in rows.MODES}
     for mode in rows.MODES if most > 1 else ():
+        start = time.monotonic()
         bench.sample(row, mode, amount)  # the first of each finds cold caches: not counted
+        if args.seconds:
+            amount = max(64, int(amount * min(4, args.seconds / (time.monotonic() - start)))) // 64 * 64
     for rep in range(most):
         for mode in rows.MODES if rep % 2 == 0 else reversed(rows.MODES):
             value, note = bench.sample(row, mode, amount)
@@ -116,6 +120,7 @@ def main():
     parser.add_argument("flows")
     parser.add_argument("--rows", default="*")
     parser.add_argument("--scale", type=float, default=1)
+    parser.add_argument("--seconds", type=float, default=0, help="make samples take about that long")
     parser.add_argument("--reps", type=int, nargs=2, default=(5, 15))
     parser.add_argument("--netns", type=int, default=0)
     args = parser.parse_args()
@@ -131,7 +136,7 @@ def main():
          clock=nanoseconds / turns)
     for row in chosen:
         try:
-            measure(bench, row, args.scale, *args.reps)
+            measure(bench, row, args)
         except (rows.Failure, OSError, subprocess.TimeoutExpired) as failure:
             tell("failure", row=row.key, title=row.title, text=str(failure))
     if args.netns:

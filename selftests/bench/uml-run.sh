@@ -15,6 +15,12 @@ kernel=$("$RNET_REPO/scripts/uml.sh" dir)/build/linux
 if [[ ! -x $kernel || ! -e $modules/rlo.ko ]]; then
 	die "user mode Linux or its modules could not be built" "read the lines above"
 fi
-# What follows -- are the arguments of the first process.
-exec "$kernel" mem=1G ncpus=2 seccomp=on rootfstype=hostfs rw init="$here/uml-init" \
-	con=null con0=null,fd:1 quiet loglevel=4 panic=-1 -- "$RNET_REPO" "$modules/rlo.ko" "$out" "$@" </dev/null
+# What uml-init reads.
+{
+	printf 'module=%q\n' "$modules/rlo.ko"
+	printf 'flows=%q\n' "$out/flows"
+	printf 'set -- python3 -B %q /run/flows %s\n' "$here/measure.py" "${*@Q}"
+} >"$out/uml-control"
+# Words that the kernel does not know become the environment of the first process.
+"$kernel" mem=1G ncpus=2 seccomp=on rootfstype=hostfs ro init="$here/uml-init" rnet_control="$out/uml-control" \
+	con=null con0=null,fd:1 quiet loglevel=4 panic=-1 </dev/null
