@@ -23,13 +23,11 @@ HOST=(
 	"scripts/doc.sh|240|scripts/doc.sh"
 	"selftests/vm/test-vm.sh|300|selftests/vm/test-vm.sh"
 )
-# Programs by boot: what leaves the module alone, what loads and removes it, and
-# endurance with short counts.
+# Programs by boot: what leaves the module alone, and what loads and removes it.
 BOOTS=(
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
-	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
 )
 # What needs the debug kernel.
 DEBUG_BOOTS=(
