@@ -258,7 +258,7 @@ def packets_in(name):
 def tunnels(lane):
     """Tunnels over lo carry what is sent into them, and lo counts that."""
     env = net.enter(lane)
-    for address in ("192.0.2.7/32", "2001:db8:7::1/128", "2001:db8:7::2/128"):
+    for address in ("192.0.2.7/32", "2001:db8:7::1/128", "2001:db8:7::2/128", "2001:db8:7::7/128"):
         net.ip("addr add %s dev lo" % address)
     tried = 0
     for kind, one, two, target in (
@@ -277,6 +277,8 @@ def tunnels(lane):
             net.ip("neigh add %s lladdr 02:00:00:00:00:09 dev t0" % target)
         before, link, rlo = packets_in(ends[-1][0]), net.flat_stats(), env.counts()
         with socket.socket(net.family(target), socket.SOCK_DGRAM) as sock:
+            # From another address than the tunnel's.
+            sock.bind(("2001:db8:7::7" if ":" in target else "192.0.2.7", 0))
             for _ in range(10):
                 sock.sendto(b"through a tunnel", (target, 9))
         if len(ends) == 2:
