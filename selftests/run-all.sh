@@ -23,11 +23,13 @@ HOST=(
 	"scripts/doc.sh|240|scripts/doc.sh"
 	"selftests/vm/test-vm.sh|300|selftests/vm/test-vm.sh"
 )
-# Programs by boot: what leaves the module alone, and what loads and removes it.
+# Programs by boot, and after a bar what else selftests/vm/run is told: what leaves
+# the module alone, and what loads and removes it.
 BOOTS=(
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
+	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
 )
 # What needs the debug kernel.
 DEBUG_BOOTS=(
@@ -129,14 +131,15 @@ host_check() {
 	say "$file: status $status, $(($(date +%s) - start)) s"
 }
 
-# boot NUMBER PROGRAM[:CASES]...
+# boot NUMBER OPTIONS PROGRAM[:CASES]...
 boot() {
-	local number=$1 out=$logs/boot-$1 status start program done_
-	shift
+	local number=$1 out=$logs/boot-$1 status start program done_ options=()
+	[[ -z $2 ]] || options=("$2")
+	shift 2
 	start=$(date +%s)
 	say "boot $number of ${#BOOTS[@]}: $*"
 	mkdir -p "$out"
-	(cd "$repo" && exec selftests/vm/run --lane "$lane" --time-limit "$BOOT_LIMIT" --out "$out" -- \
+	(cd "$repo" && exec selftests/vm/run --lane "$lane" --time-limit "$BOOT_LIMIT" --out "$out" "${options[@]}" -- \
 		python3 -B selftests/lib/guest.py "$BOOT_LIMIT" "${@/#/selftests/}") |
 		tee "$out.log" | while IFS= read -r line; do
 		case $line in
@@ -163,7 +166,7 @@ boot() {
 mapfile -t names < <(for entry in "${HOST[@]}"; do echo "${entry%%|*}"; done)
 if [[ $list_only ]]; then
 	for group in "${BOOTS[@]}"; do
-		read -ra words <<<"$group"
+		read -ra words <<<"${group%%|*}"
 		names+=("${words[@]}")
 	done
 	for name in "${names[@]}"; do
@@ -186,14 +189,14 @@ done
 number=0
 for group in "${BOOTS[@]}"; do
 	((++number))
-	programs=()
-	for name in $group; do
+	programs=() options=${group#"${group%%|*}"}
+	for name in ${group%%|*}; do
 		if cases=$(chosen "$name"); then
 			programs+=("$name.py$cases")
 		fi
 	done
 	((${#programs[@]})) || continue
-	boot "$number" "${programs[@]}"
+	boot "$number" "${options#|}" "${programs[@]}"
 done
 
 if ((${#failures[@]})); then

@@ -264,7 +264,7 @@ def tunnels(lane):
     for kind, one, two, target in (
             ("ipip", "127.0.0.1", "127.0.0.2", "198.51.100.1"), ("gre", "127.0.0.1", "127.0.0.2", "198.51.100.1"),
             ("ip6tnl allow-localremote", "2001:db8:7::1", "2001:db8:7::2", "2001:db8:8::1"),
-            ("vxlan id 3 dstport 4789", "127.0.0.1", "127.0.0.2", "198.51.100.1")):
+            ("vxlan id 3 dstport 4789 nolocalbypass", "127.0.0.1", "127.0.0.2", "198.51.100.1")):
         ends = [("t0", one, two)] if kind.startswith("vxlan") else [("t0", one, two), ("t1", two, one)]
         results = [run("link add %s type %s local %s remote %s dev lo" % (name, kind, here, there)) for name, here, there in ends]
         if any("Unknown device type" in result or "not supported" in result for result in results):
