@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run-all.sh [--lane LANE] [--kernel debug] [--list] [PATTERN...]: every test.
-# First what needs no VM, then the test programs in a few boots. With --kernel
-# debug the same programs on the debug kernel, with a scan for lost memory after
-# each, and those that only make sense there.  A pattern
-# names programs (rlo/route, samples, vm); PROGRAM:CASES selects cases in it,
-# both as the shell's patterns.  The last line counts KTAP results.
+# run-all.sh [--lane LANE] [--kernel debug] [--jobs N] [--list] [PATTERN...]: every
+# test: what needs no VM, and the test programs in a few boots, N of these at the
+# same time (as many as there are CPUs). With --kernel debug the same programs on
+# the debug kernel, with a scan for lost memory after each, and those that only
+# make sense there.  A pattern names programs (rlo/route, samples, vm);
+# PROGRAM:CASES selects cases in it, both as the shell's patterns.  The last line
+# counts KTAP results.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
 repo=$(cd "$here/.." && pwd -P)
@@ -37,18 +38,23 @@ DEBUG_BOOTS=(
 	"debug/kunit debug/faults"
 )
 
-lane=vm list_only='' patterns=()
+lane=vm list_only='' patterns=() at_once=$(nproc)
 while (($#)); do
 	case $1 in
 	--lane) lane=${2:?--lane needs a name}; shift ;;
 	--kernel) export RNET_KERNEL=${2:?--kernel needs stock or debug}; shift ;;
+	--jobs) at_once=${2:?--jobs needs a number}; shift ;;
 	--list) list_only=1 ;;
-	-h | --help) sed -n '4,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	-h | --help) sed -n '4,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	-*) die "unknown option $1" "see selftests/run-all.sh --help" 2 ;;
 	*) patterns+=("$1") ;;
 	esac
 	shift
 done
+
+[[ $at_once == [1-9]* && $at_once != *[!0-9]* ]] || die "--jobs $at_once is no number" "see selftests/run-all.sh --help" 2
+# A VM has two CPUs and 2 GiB.
+((at_once <= 4)) || at_once=4
 
 # Seconds for one boot.
 BOOT_LIMIT=${RNET_BOOT_LIMIT:-900}
@@ -73,33 +79,34 @@ chosen() {
 	return "$hit"
 }
 
-passed=0 failed=0 skipped=0
-failures=()
+logs=$RNET_CACHE/out/check-$$
 
-# tally LOG WHAT: counts the results in a log.
+# --- results ------------------------------------------------------------------
+
+# Jobs run in subshells: what they find goes to a file, which the end reads.
+# result pass|fail|skip [TEXT]
+result() {
+	printf '%s %s\n' "$1" "${2:-}" >>"$logs/results"
+	[[ $1 != fail ]] || printf 'not ok %s\n' "$2"
+}
+
+# tally LOG WHAT: counts the results in a log, which were shown already.
 tally() {
 	local line
 	while IFS= read -r line; do
 		case $line in
-		"not ok "*"# TODO"* | "not ok "*"# SKIP"* | "ok "*"# SKIP"*) ((++skipped)) ;;
-		"not ok "*)
-			((++failed))
-			failures+=("$2: ${line#not ok }")
-			;;
-		"ok "*) ((++passed)) ;;
+		"not ok "*"# TODO"* | "not ok "*"# SKIP"* | "ok "*"# SKIP"*) result skip ;;
+		"not ok "*) result fail "$2: ${line#not ok }" >/dev/null ;;
+		"ok "*) result pass ;;
 		esac
 	done <"$1"
-}
-
-fail() {
-	((++failed))
-	failures+=("$1")
-	printf 'not ok %s\n' "$1"
 }
 
 count_only() {
 	grep -cE "$1" "$2" || true
 }
+
+# --- jobs ---------------------------------------------------------------------
 
 # host_check FILE LIMIT CMD...: one result, or those that it prints.
 host_check() {
@@ -107,27 +114,27 @@ host_check() {
 	shift 2
 	start=$(date +%s)
 	if [[ ! -x $repo/$file ]]; then
-		fail "$file is not there or not executable"
+		result fail "$file is not there or not executable"
 		return
 	fi
 	say "$file: starts"
 	log=$logs/${file//\//-}.log
-	(cd "$repo" && exec timeout -k 10 "$limit" "$@") >"$log" 2>&1 </dev/null
+	(cd "$repo" && exec timeout -k 10 "$limit" "$@") >"$log" 2>&1
 	status=$?
 	grep -E '^(not ok|#? ?[0-9]+ (passed|failed))' "$log"
 	if (($(count_only '^(not )?ok ' "$log"))); then
 		tally "$log" "$file"
 		if ((status && !$(count_only '^not ok ' "$log"))); then
 			tail -n 15 "$log"
-			fail "$file: status $status"
+			result fail "$file: status $status"
 		fi
 	elif ((status == 0)); then
-		((++passed))
+		result pass
 	elif ((status == 4)); then
-		((++skipped))
+		result skip
 	else
 		tail -n 15 "$log"
-		fail "$file: status $status (124: it took longer than $limit s)"
+		result fail "$file: status $status (124: it took longer than $limit s)"
 	fi
 	say "$file: status $status, $(($(date +%s) - start)) s"
 }
@@ -144,9 +151,9 @@ boot() {
 		python3 -B selftests/lib/guest.py "$BOOT_LIMIT" "${@/#/selftests/}") |
 		tee "$out.log" | while IFS= read -r line; do
 		case $line in
-		"# program "*:*) say "${line#\# program }" ;;
+		"# program "*:*) say "boot $number: ${line#\# program }" ;;
 		"# program "* | "# Totals: "* | "# "*": "*[0-9]" s" | "ok "* | "KTAP "* | 1..*) ;;
-		*) printf '%s\n' "$line" ;;
+		*) printf 'boot %s: %s\n' "$number" "$line" ;;
 		esac
 	done
 	status=${PIPESTATUS[0]}
@@ -155,11 +162,11 @@ boot() {
 		sed -i 's/^ok /not ok (the kernel complained in this boot) /' "$out.log"
 	fi
 	tally "$out.log" "boot $number"
-	((status == 0 || status == 126)) || fail "boot $number: status $status (124: time limit, 125: no VM), see $out"
-	((status != 126)) || fail "boot $number: the kernel complained, see $out"
+	((status == 0 || status == 126)) || result fail "boot $number: status $status (124: time limit, 125: no VM), see $out"
+	((status != 126)) || result fail "boot $number: the kernel complained, see $out"
 	for program in "$@"; do
 		done_=$(count_only "^# program ${program%%:*}: status" "$out.log")
-		((done_)) || fail "${program%%:*} did not run to its end"
+		((done_)) || result fail "${program%%:*} did not run to its end"
 	done
 	say "boot $number: status $status, $(($(date +%s) - start)) s"
 }
@@ -176,15 +183,36 @@ if [[ $list_only ]]; then
 	exit 0
 fi
 
-logs=$RNET_CACHE/out/check-$$
 mkdir -p "$logs" || die "cannot write to $RNET_CACHE" "set RNET_CACHE to a directory of your own"
 say "logs are in $logs"
+
+# start FUNCTION ARG...: in the background, when fewer than $at_once others run. In
+# a process group of its own, so that all of it can be ended.
+start() {
+	while (($(jobs -pr | wc -l) >= at_once)); do
+		wait -n
+	done
+	set -m
+	"$@" </dev/null &
+	set +m
+}
+
+# shellcheck disable=SC2317 # called by the trap
+interrupted() {
+	local group
+	for group in $(jobs -p); do
+		kill -TERM -- "-$group" 2>/dev/null
+	done
+	wait
+	die "interrupted" "logs are in $logs" 130
+}
+trap interrupted INT TERM
 
 for entry in "${HOST[@]}"; do
 	IFS='|' read -r file limit command <<<"$entry"
 	chosen "$file" >/dev/null || continue
 	# shellcheck disable=SC2086 # words
-	host_check "$file" "$limit" $command
+	start host_check "$file" "$limit" $command
 done
 
 number=0
@@ -196,10 +224,24 @@ for group in "${BOOTS[@]}"; do
 			programs+=("$name.py$cases")
 		fi
 	done
-	((${#programs[@]})) || continue
-	boot "$number" "${options#|}" "${programs[@]}"
+	((!${#programs[@]})) || start boot "$number" "${options#|}" "${programs[@]}"
 done
+wait
+trap - INT TERM
 
+passed=0 failed=0 skipped=0 failures=()
+if [[ -e $logs/results ]]; then
+	while read -r what text; do
+		case $what in
+		pass) ((++passed)) ;;
+		skip) ((++skipped)) ;;
+		*)
+			((++failed))
+			failures+=("$text")
+			;;
+		esac
+	done <"$logs/results"
+fi
 if ((${#failures[@]})); then
 	echo
 	echo "What failed:"

@@ -17,6 +17,7 @@ import collections
 import errno
 import fcntl
 import socket
+import time
 
 import kernel
 import ktap
@@ -30,6 +31,10 @@ ANYBODY = (0, 0xffffffffffffffff)
 TAKEOVER = "/sys/module/rlo/parameters/takeover"
 # A failure may be reported as any of these.
 NO_MEMORY = ("ENOMEM", "ENOBUFS", "EAGAIN")
+# For the cases' limits, when every allocation is tried.
+MORE = 4 if os.environ.get("RNET_LONG") else 1
+# Seconds between two lines that say how far it is.
+PROGRESS = 15
 # An end for a loop that never comes to one.
 MOST = 3000
 
@@ -77,11 +82,17 @@ class Injector:
 
 
 def steps():
-    """1, 2, 3, ...; on the way without RNET_LONG the later ones are sampled, by steps of 7."""
-    nth = 1
+    """1, 2, 3, ...; without RNET_LONG ever fewer of the later ones, as a load or a removal takes seconds here
+    (CONFIG_DEBUG_KOBJECT_RELEASE).
+    """
+    nth, start = 1, time.monotonic()
+    said = start
     while nth < MOST:
+        if time.monotonic() - said > PROGRESS:
+            said = time.monotonic()
+            ktap.note("allocation %d, %.0f s" % (nth, said - start))
         yield nth
-        nth += 1 if nth < 60 or os.environ.get("RNET_LONG") else 7
+        nth += 1 if os.environ.get("RNET_LONG") else 1 + nth // 6
     raise ktap.Failure("still allocations left after %d" % MOST)
 
 
@@ -102,7 +113,7 @@ def nobody_keeps_rlo():
     return kernel.number(net.REPLACED) == 0 and kernel.refcnt("rlo") == 0
 
 
-@ktap.case(("", "takeover=Y replace=N"), limit=240)
+@ktap.case(("", "takeover=Y replace=N"), limit=240 * MORE)
 def load(params):
     """insmod: ENOMEM and nothing left behind, or loaded and working."""
     arm(MODULES)
@@ -153,7 +164,7 @@ def new_namespace(nth, report):
     os.write(report, ("%d %s" % (injected, outcome)).encode())
 
 
-@ktap.case(("replacement", "takeover"), limit=400)
+@ktap.case(("replacement", "takeover"), limit=400 * MORE)
 def namespace(lane):
     """A new namespace: ENOMEM, or a lo that works, the kernel's or rlo's; the end gives all back."""
     kernel.need_module("rlo")
@@ -176,7 +187,7 @@ def namespace(lane):
     ktap.check(outcomes["ENOMEM"] >= 3, "only %r" % outcomes)
 
 
-@ktap.case(limit=240)
+@ktap.case(limit=240 * MORE)
 def takeover():
     """Writing to `active`: ENOMEM and the kernel's function, or taken over; packets flow meanwhile."""
     plain()
@@ -203,7 +214,7 @@ def takeover():
     ktap.check(inject.errors["ENOMEM"] >= 2, "only %r" % inject.errors)
 
 
-@ktap.case(net.LANES, limit=240)
+@ktap.case(net.LANES, limit=240 * MORE)
 def transmit(lane):
     """Sending a datagram: an error and nothing arrives, or it arrives once; the counters agree."""
     plain()
@@ -234,7 +245,7 @@ def transmit(lane):
     ktap.check(sum(inject.errors[name] for name in NO_MEMORY) >= 4, "only %r" % inject.errors)
 
 
-@ktap.case(net.LANES, limit=240)
+@ktap.case(net.LANES, limit=240 * MORE)
 def stream(lane):
     """A TCP stream whose sender's every 20th allocation fails arrives whole and in order."""
     plain()
@@ -263,7 +274,7 @@ def stream(lane):
     ktap.equal("dropped by rlo", env.rlo("dropped"), 0)
 
 
-@ktap.case(limit=120)
+@ktap.case(limit=120 * MORE)
 def registration_refused():
     """A notifier that refuses rlo's device: the namespace keeps the kernel's lo, which works."""
     path = "/sys/kernel/debug/notifier-error-inject/netdev/actions/NETDEV_REGISTER/error"
