@@ -60,7 +60,7 @@ done
 BOOT_LIMIT=${RNET_BOOT_LIMIT:-900}
 if [[ ${RNET_KERNEL:-stock} == debug ]]; then
 	HOST=()
-	BOOTS+=("${DEBUG_BOOTS[@]}")
+	BOOTS=("${DEBUG_BOOTS[@]}" "${BOOTS[@]}")
 	BOOT_LIMIT=${RNET_BOOT_LIMIT:-1800}
 fi
 
