@@ -38,7 +38,7 @@ DEBUG_BOOTS=(
 	"debug/kunit debug/faults"
 )
 
-lane=vm list_only='' patterns=() at_once=$(nproc)
+lane=vm list_only='' patterns=() at_once=''
 while (($#)); do
 	case $1 in
 	--lane) lane=${2:?--lane needs a name}; shift ;;
@@ -52,6 +52,10 @@ while (($#)); do
 	shift
 done
 
+# The debug kernel waits a lot, for kobjects that it releases late.
+cpus=$(nproc)
+[[ ${RNET_KERNEL:-stock} != debug ]] || ((++cpus))
+at_once=${at_once:-$cpus}
 [[ $at_once == [1-9]* && $at_once != *[!0-9]* ]] || die "--jobs $at_once is no number" "see selftests/run-all.sh --help" 2
 # A VM has two CPUs and 2 GiB.
 ((at_once <= 4)) || at_once=4
