@@ -223,13 +223,13 @@ done
 number=0
 for group in "${BOOTS[@]}"; do
 	((++number))
-	programs=() options=${group#"${group%%|*}"}
+	programs=() how=${group#"${group%%|*}"}
 	for name in ${group%%|*}; do
 		if cases=$(chosen "$name"); then
 			programs+=("$name.py$cases")
 		fi
 	done
-	((!${#programs[@]})) || start boot "$number" "${options#|}" "${programs[@]}"
+	((!${#programs[@]})) || start boot "$number" "${how#|}" "${programs[@]}"
 done
 wait
 trap - INT TERM
