@@ -101,8 +101,8 @@ __rnet_helper void rnet_helper_netdev_add_unicast_flt(struct net_device *dev)
 }
 
 /* Calls back for each address of the lists; the caller holds the address lock. */
-__rnet_helper void rnet_helper_netdev_for_each_addr(struct net_device *dev, bool multicast,
-						    void (*func)(void *, const u8 *), void *data)
+__rnet_helper void rnet_helper_netdev_addresses(struct net_device *dev, bool multicast,
+						void (*func)(void *, const u8 *), void *data)
 {
 	struct netdev_hw_addr *ha;
 

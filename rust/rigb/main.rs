@@ -8,6 +8,7 @@
 mod desc;
 mod filter;
 mod hw;
+mod link;
 mod port;
 mod queues;
 mod regs;

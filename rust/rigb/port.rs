@@ -70,7 +70,7 @@ pub(crate) struct Port {
     queue_vectors: Atomic<u32>,
     vectors: Atomic<u32>,
     /// The link as it was last seen: STATUS, or 0 for none.
-    link: Atomic<u32>,
+    pub(crate) link: Atomic<u32>,
 }
 
 /// What a transmit queue remembers: the contexts that the chip has.
@@ -80,7 +80,7 @@ pub(crate) struct TxState {
 }
 
 impl Port {
-    fn hw<'a>(&self, nic: &Nic<'a>) -> Hw<'a> {
+    pub(crate) fn hw<'a>(&self, nic: &Nic<'a>) -> Hw<'a> {
         Hw {
             io: nic.io(),
             emulated: self.emulated,
@@ -89,47 +89,6 @@ impl Port {
 
     fn features(&self) -> Features {
         Features::from_bits(self.features.load(Relaxed))
-    }
-
-    /// Looks at the link and tells the stack when it has changed.
-    fn check_link(&self, nic: &Nic<'_>) -> Result {
-        let io = nic.io();
-        let status = io.read::<Status>()?;
-        let seen = if status.has(Status::LU) {
-            status.get() & 0xc3
-        } else {
-            0
-        };
-        let up = seen != 0;
-        if self.link.load(Relaxed) == seen && nic.dev().carrier_ok() == up {
-            return Ok(());
-        }
-        self.link.store(seen, Relaxed);
-        if !up {
-            pr_info!("{}: link down\n", nic.dev());
-            nic.dev().carrier_off();
-            return Ok(());
-        }
-        let speed = if status.has(Status::SPEED_1000) {
-            1000
-        } else if status.has(Status::SPEED_100) {
-            100
-        } else {
-            10
-        };
-        let duplex = if status.has(Status::FD) {
-            "full"
-        } else {
-            "half"
-        };
-        pr_info!(
-            "{}: link up, {} Mbit/s, {} duplex\n",
-            nic.dev(),
-            speed,
-            duplex
-        );
-        nic.dev().carrier_on();
-        Ok(())
     }
 }
 

@@ -146,9 +146,9 @@ rnet::registers! {
     /// Vectors that the interrupt switches off.
     pub(crate) Eiam @ 0x1530 {}
     /// Time between interrupts of a vector.
-    pub(crate) Eitr[25] @ 0x1680 + 4 {}
+    pub(crate) Eitr * 25 @ 0x1680 + 4 {}
     /// Vectors of queues.
-    pub(crate) Ivar[8] @ 0x1700 + 4 {}
+    pub(crate) Ivar * 8 @ 0x1700 + 4 {}
     /// Vector of everything else.
     pub(crate) IvarMisc @ 0x1740 {}
     /// Below this much in the packet buffer, PAUSE ends.
@@ -169,20 +169,20 @@ rnet::registers! {
     /// Longest frame with LPE, with its FCS.
     pub(crate) Rlpml @ 0x5004 {}
     /// Multicast table.
-    pub(crate) Mta[128] @ 0x5200 + 4 {}
+    pub(crate) Mta * 128 @ 0x5200 + 4 {}
     /// Unicast addresses, low.
-    pub(crate) RalLow[16] @ 0x5400 + 8 {}
+    pub(crate) RalLow * 16 @ 0x5400 + 8 {}
     /// Unicast addresses, high.
-    pub(crate) RahLow[16] @ 0x5404 + 8 {
+    pub(crate) RahLow * 16 @ 0x5404 + 8 {
         /// Valid.
         AV = 1 << 31,
     }
     /// Unicast addresses from 16 on, low.
-    pub(crate) RalHigh[8] @ 0x54e0 + 8 {}
+    pub(crate) RalHigh * 8 @ 0x54e0 + 8 {}
     /// Unicast addresses from 16 on, high.
-    pub(crate) RahHigh[8] @ 0x54e4 + 8 {}
+    pub(crate) RahHigh * 8 @ 0x54e4 + 8 {}
     /// VLAN table.
-    pub(crate) Vfta[128] @ 0x5600 + 4 {}
+    pub(crate) Vfta * 128 @ 0x5600 + 4 {}
     /// How queues are chosen.
     pub(crate) Mrqc @ 0x5818 {
         /// By hash.
@@ -191,9 +191,9 @@ rnet::registers! {
         FIELDS = (1 << 16) | (1 << 17) | (1 << 18) | (1 << 20) | (1 << 21),
     }
     /// Queues by hash, four to a register.
-    pub(crate) Reta[32] @ 0x5c00 + 4 {}
+    pub(crate) Reta * 32 @ 0x5c00 + 4 {}
     /// The hash's key.
-    pub(crate) Rssrk[10] @ 0x5c80 + 4 {}
+    pub(crate) Rssrk * 10 @ 0x5c80 + 4 {}
     /// Semaphores of the drivers, and with the firmware.
     pub(crate) Swsm @ 0x5b50 {
         /// Of the drivers; reading takes it.
@@ -204,43 +204,43 @@ rnet::registers! {
     /// Who uses what: drivers in the lower half, the firmware in the upper.
     pub(crate) SwFwSync @ 0x5b5c {}
     /// Multicast and unicast hash table.
-    pub(crate) Uta[128] @ 0xa000 + 4 {}
+    pub(crate) Uta * 128 @ 0xa000 + 4 {}
     /// Receive ring: address, low.
-    pub(crate) Rdbal[16] @ 0xc000 + 0x40 {}
+    pub(crate) Rdbal * 16 @ 0xc000 + 0x40 {}
     /// Receive ring: address, high.
-    pub(crate) Rdbah[16] @ 0xc004 + 0x40 {}
+    pub(crate) Rdbah * 16 @ 0xc004 + 0x40 {}
     /// Receive ring: bytes.
-    pub(crate) Rdlen[16] @ 0xc008 + 0x40 {}
+    pub(crate) Rdlen * 16 @ 0xc008 + 0x40 {}
     /// Receive ring: size and kind of buffers.
-    pub(crate) Srrctl[16] @ 0xc00c + 0x40 {
+    pub(crate) Srrctl * 16 @ 0xc00c + 0x40 {
         /// One buffer a descriptor.
         ONE_BUFFER = 1 << 25,
         /// No buffer: drop, and do not hold up other queues.
         DROP_EN = 1 << 31,
     }
     /// Receive ring: where the device is.
-    pub(crate) Rdh[16] @ 0xc010 + 0x40 {}
+    pub(crate) Rdh * 16 @ 0xc010 + 0x40 {}
     /// Receive ring: where the driver is.
-    pub(crate) Rdt[16] @ 0xc018 + 0x40 {}
+    pub(crate) Rdt * 16 @ 0xc018 + 0x40 {}
     /// Receive ring: on and off, thresholds.
-    pub(crate) Rxdctl[16] @ 0xc028 + 0x40 {
+    pub(crate) Rxdctl * 16 @ 0xc028 + 0x40 {
         /// On.
         ENABLE = 1 << 25,
         /// Prefetch 8, host 8, write back 1.
         THRESHOLDS = 8 | (8 << 8) | (1 << 16),
     }
     /// Transmit ring: address, low.
-    pub(crate) Tdbal[16] @ 0xe000 + 0x40 {}
+    pub(crate) Tdbal * 16 @ 0xe000 + 0x40 {}
     /// Transmit ring: address, high.
-    pub(crate) Tdbah[16] @ 0xe004 + 0x40 {}
+    pub(crate) Tdbah * 16 @ 0xe004 + 0x40 {}
     /// Transmit ring: bytes.
-    pub(crate) Tdlen[16] @ 0xe008 + 0x40 {}
+    pub(crate) Tdlen * 16 @ 0xe008 + 0x40 {}
     /// Transmit ring: where the device is.
-    pub(crate) Tdh[16] @ 0xe010 + 0x40 {}
+    pub(crate) Tdh * 16 @ 0xe010 + 0x40 {}
     /// Transmit ring: where the driver is.
-    pub(crate) Tdt[16] @ 0xe018 + 0x40 {}
+    pub(crate) Tdt * 16 @ 0xe018 + 0x40 {}
     /// Transmit ring: on and off, thresholds.
-    pub(crate) Txdctl[16] @ 0xe028 + 0x40 {
+    pub(crate) Txdctl * 16 @ 0xe028 + 0x40 {
         /// On.
         ENABLE = 1 << 25,
         /// Prefetch 8, host 1, write back 1.

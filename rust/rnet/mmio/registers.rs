@@ -53,7 +53,7 @@ pub trait RegisterArray: Copy {
 ///         RST = 1 << 26,
 ///     }
 ///     /// Tail of a receive ring.
-///     pub Rdt[16] @ 0xc018 + 0x40 {}
+///     pub Rdt * 16 @ 0xc018 + 0x40 {}
 /// }
 ///
 /// io.update::<Ctrl>(|ctrl| ctrl | Ctrl::RST)?;
@@ -87,7 +87,7 @@ macro_rules! registers {
         $crate::registers! { $($rest)* }
     };
     (
-        $(#[$meta:meta])* $vis:vis $name:ident[$len:literal] @ $base:literal + $stride:literal
+        $(#[$meta:meta])* $vis:vis $name:ident * $len:literal @ $base:literal + $stride:literal
         { $($(#[$bmeta:meta])* $bit:ident = $val:expr),* $(,)? }
         $($rest:tt)*
     ) => {

@@ -324,7 +324,7 @@ impl<T: Driver> Adapter<T> {
             )
         };
         from_result(|| {
-            // SAFETY: Six bytes.
+            // SAFETY: Reads the six bytes of an address.
             if unsafe { !nb::is_valid_ether_addr(addr.as_ptr()) } {
                 return Err(EADDRNOTAVAIL);
             }

@@ -11,44 +11,29 @@ use core::{
 };
 
 use kernel::{
-    container_of,
     error::to_result,
     prelude::*,
     sync::atomic::{
         Atomic,
         Relaxed, //
     },
-    types::Opaque, //
 };
 use net_bindings as nb;
 
 use super::{
     running::Running,
+    shared::Shared,
     Driver,
-    Nic,
-    QueueStats, //
+    Nic, //
 };
 use crate::{
-    irq::Mode,
-    mmio::Mmio,
-    netdev::Device,
-    pci::{
-        self,
-        Resources, //
-    },
+    pci::Resources,
     ring::{
         RxRing,
         TxRing, //
     },
-    rtnl::{
-        self,
-        Rtnl, //
-    },
+    rtnl::Rtnl,
 };
-
-/// A stuck transmit queue is looked for this often, in milliseconds, however rarely the driver wants
-/// its service. Two looks without progress are enough.
-const LOOK: u32 = 2000;
 
 /// What a device can be configured to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,99 +51,6 @@ impl Config {
     }
 }
 
-/// What does not depend on the driver.
-///
-/// # Invariants
-///
-/// `resources` and `netdev` outlive this value: the PCI adapter waits for its end.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Shared {
-    resources: NonNull<Resources>,
-    netdev: NonNull<nb::net_device>,
-    stats: QueueStats,
-    #[pin]
-    service: Opaque<nb::delayed_work>,
-    #[pin]
-    recovery: Opaque<nb::delayed_work>,
-}
-
-// SAFETY: What the pointers point to is reached from any thread; work items are made for that.
-unsafe impl Send for Shared {}
-// SAFETY: See above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn resources(&self) -> &Resources {
-        // SAFETY: By the type invariant.
-        unsafe { self.resources.as_ref() }
-    }
-
-    #[inline]
-    pub(super) fn io(&self) -> &Mmio {
-        self.resources().io()
-    }
-
-    #[inline]
-    pub(super) fn dev(&self) -> &Device {
-        // SAFETY: By the type invariant.
-        unsafe { Device::from_raw(self.netdev.as_ptr()) }
-    }
-
-    pub(super) fn netdev(&self) -> NonNull<nb::net_device> {
-        self.netdev
-    }
-
-    pub(super) fn pci(&self) -> pci::Device<'_> {
-        self.resources().device()
-    }
-
-    pub(super) fn dma(&self) -> NonNull<nb::device> {
-        self.resources().dma()
-    }
-
-    pub(super) fn queue_stats(&self) -> &QueueStats {
-        &self.stats
-    }
-
-    pub(super) fn mode(&self) -> Mode {
-        self.resources().vectors().mode()
-    }
-
-    pub(super) fn queue_vectors(&self) -> u32 {
-        self.resources().vectors().for_queues()
-    }
-
-    pub(super) fn other_vector(&self) -> Option<u32> {
-        self.resources().vectors().other()
-    }
-
-    pub(super) fn irq(&self, vector: u32) -> Result<u32> {
-        self.resources().vectors().irq(vector)
-    }
-
-    pub(super) fn service_in(&self, ms: u32) {
-        // SAFETY: Initialised; while it is disabled, nothing happens.
-        unsafe { nb::schedule_work_msecs(self.service.get(), ms) };
-    }
-
-    pub(super) fn recover(&self) {
-        // SAFETY: Initialised; once it is disabled, nothing happens.
-        unsafe { nb::schedule_work_msecs(self.recovery.get(), 0) };
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Shared {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: Initialised; process context. Work that was never scheduled again ends here.
-        unsafe {
-            nb::disable_delayed_work_sync(self.service.get());
-            nb::disable_delayed_work_sync(self.recovery.get());
-        }
-        self.resources().release_user();
-    }
-}
-
 /// The data of a NIC of driver `D`: what the layer's [`netdev::Driver`](crate::netdev::Driver) for
 /// NICs is implemented on.
 #[pin_data]
@@ -171,7 +63,7 @@ pub struct Core<D: Driver> {
     rx_len: Atomic<u32>,
     recoveries: Atomic<u32>,
     #[pin]
-    shared: Shared,
+    pub(super) shared: Shared,
 }
 
 // SAFETY: `running` is written under RTNL, and read under RTNL or where a packet can come.
@@ -197,22 +89,16 @@ impl<D: Driver> Core<D> {
             tx_len: Atomic::new(D::LIMITS.ring_default),
             rx_len: Atomic::new(D::LIMITS.ring_default),
             recoveries: Atomic::new(0),
-            shared <- try_pin_init!(Shared {
-                resources,
-                netdev,
-                stats: QueueStats::new(D::LIMITS.queues)?,
-                service <- Opaque::ffi_init(|work| {
-                    // SAFETY: The place for a work item, pinned. Disabled until the device is up.
-                    unsafe {
-                        nb::init_service_work(work, Some(Self::service_work));
-                        nb::disable_delayed_work_sync(work);
-                    }
-                }),
-                recovery <- Opaque::ffi_init(|work| {
-                    // SAFETY: The place for a work item, pinned.
-                    unsafe { nb::init_recovery_work(work, Some(Self::recovery_work)) };
-                }),
-            }? Error),
+            // SAFETY: By the requirement; the work functions find their `Core<D>` from it.
+            shared <- unsafe {
+                Shared::new(
+                    resources,
+                    netdev,
+                    D::LIMITS.queues,
+                    Self::service_work,
+                    Self::recovery_work,
+                )
+            },
         }? Error)
     }
 
@@ -262,6 +148,11 @@ impl<D: Driver> Core<D> {
     /// How often the device was taken down and up again to get it going.
     pub fn recoveries(&self) -> u32 {
         self.recoveries.load(Relaxed)
+    }
+
+    pub(super) fn count_recovery(&self) {
+        self.recoveries
+            .store(self.recoveries().wrapping_add(1), Relaxed);
     }
 
     /// Takes the device up. The caller lets packets in.
@@ -329,7 +220,7 @@ impl<D: Driver> Core<D> {
         for queue in 0..self.shared.resources().max_queues() {
             // SAFETY: A queue of the device, which is stopped; what it had sent is dropped below.
             unsafe {
-                let txq = nb::netdev_get_tx_queue(self.shared.netdev.as_ptr(), queue);
+                let txq = nb::netdev_get_tx_queue(self.shared.netdev().as_ptr(), queue);
                 nb::netdev_tx_reset_queue(txq);
             }
         }
@@ -340,7 +231,7 @@ impl<D: Driver> Core<D> {
     /// Takes a device that is up down, and up again with `config`. When there is no memory for
     /// that, it stays as it was. RTNL.
     pub(crate) fn reconfigure(&self, config: &Config, rtnl: &Rtnl) -> Result {
-        // SAFETY: Under RTNL.
+        // SAFETY: Under RTNL, which whoever changes it holds.
         if unsafe { self.running() }.is_none() {
             self.set_config(config);
             return Ok(());
@@ -359,7 +250,7 @@ impl<D: Driver> Core<D> {
         // SAFETY: Under RTNL. Takes the lock of every queue, so no callback is running in one that
         // was not stopped; nothing can start one.
         unsafe {
-            nb::netif_tx_disable(self.shared.netdev.as_ptr());
+            nb::netif_tx_disable(self.shared.netdev().as_ptr());
             nb::synchronize_net();
         }
         self.finish_with(rtnl);
@@ -370,13 +261,13 @@ impl<D: Driver> Core<D> {
         let nic = self.nic();
         nic.with_filter(|filter| self.driver.set_filter(&nic, filter));
         // SAFETY: Under RTNL, a registered device that is up.
-        unsafe { nb::netif_tx_start_all_queues(self.shared.netdev.as_ptr()) };
+        unsafe { nb::netif_tx_start_all_queues(self.shared.netdev().as_ptr()) };
     }
 
     /// Takes a device up that was taken down while the stack had it up, and tells the driver the
     /// receive filter again.
     pub(crate) fn up_again(&self, rtnl: &Rtnl) -> Result {
-        // SAFETY: Under RTNL.
+        // SAFETY: Under RTNL, which whoever changes it holds.
         if unsafe { self.running() }.is_none() {
             self.up(true, rtnl)?;
             self.resume();
@@ -388,66 +279,6 @@ impl<D: Driver> Core<D> {
     pub(crate) fn retire(&self) {
         // SAFETY: Initialised; waits for one that runs.
         unsafe { nb::disable_delayed_work_sync(self.shared.recovery.get()) };
-    }
-
-    /// Whether any transmit queue has packets and has not moved since this was last asked.
-    ///
-    /// # Safety
-    ///
-    /// In the service work.
-    unsafe fn is_stuck(&self) -> bool {
-        // SAFETY: The service is disabled and waited for before `running` changes.
-        match unsafe { self.running() } {
-            Some(running) if self.shared.dev().carrier_ok() => running
-                .queues
-                .iter()
-                .fold(false, |stuck, queues| queues.is_stuck() | stuck),
-            _ => false,
-        }
-    }
-
-    unsafe extern "C" fn service_work(work: *mut nb::work_struct) {
-        // SAFETY: Called for the work item in a `Core<D>`, which disables it before it ends.
-        let this = unsafe {
-            let work: *mut Opaque<nb::delayed_work> = nb::to_delayed_work(work).cast();
-            let shared = container_of!(work, Shared, service);
-            &*container_of!(shared, Self, shared)
-        };
-        let next = this.driver.service(&this.nic());
-        // SAFETY: This is the service work.
-        if unsafe { this.is_stuck() } {
-            pr_warn!(
-                "{}: a transmit queue does not move: starting again\n",
-                this.shared.dev()
-            );
-            this.shared.recover();
-        }
-        this.shared.service_in(next.clamp(1, LOOK));
-    }
-
-    unsafe extern "C" fn recovery_work(work: *mut nb::work_struct) {
-        // SAFETY: Called for the work item in a `Core<D>`, which disables it before it ends.
-        let this = unsafe {
-            let work: *mut Opaque<nb::delayed_work> = nb::to_delayed_work(work).cast();
-            let shared = container_of!(work, Shared, recovery);
-            &*container_of!(shared, Self, shared)
-        };
-        let rtnl = rtnl::lock();
-        // SAFETY: Under RTNL.
-        if unsafe { this.running() }.is_none() || this.shared.io().is_gone() {
-            return;
-        }
-        this.recoveries
-            .store(this.recoveries.load(Relaxed).wrapping_add(1), Relaxed);
-        this.down(&rtnl);
-        match this.up(true, &rtnl) {
-            Ok(()) => this.resume(),
-            Err(err) => pr_err!(
-                "{}: cannot be taken up again ({:?}): set it down and up\n",
-                this.shared.dev(),
-                err
-            ),
-        }
     }
 
     /// What `LIMITS` has to fulfil.

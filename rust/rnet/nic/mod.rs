@@ -20,8 +20,10 @@ mod core;
 mod device;
 mod driver;
 mod running;
+mod shared;
 mod stats;
 mod vector;
+mod work;
 
 pub use self::core::Core;
 pub use self::driver::{
@@ -48,7 +50,7 @@ use kernel::{
 };
 use net_bindings as nb;
 
-use self::core::Shared;
+use self::shared::Shared;
 use crate::{
     mmio::Mmio,
     netdev::Device,
@@ -227,7 +229,7 @@ impl AddressFilter<'_> {
         }
         // SAFETY: The address lock is held, by the requirement of `new()`.
         unsafe {
-            nb::netdev_for_each_addr(
+            nb::netdev_addresses(
                 self.dev.as_ptr(),
                 multicast,
                 Some(call::<F>),

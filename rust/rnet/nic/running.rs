@@ -214,7 +214,7 @@ impl<D: Driver> Running<D> {
                         fmt!("{}-{}", dev, vector.index),
                     )?
                 },
-                // SAFETY: As above.
+                // SAFETY: The cookie is the vector, as for MSI-X.
                 mode => unsafe {
                     Line::new(
                         irq,

@@ -155,7 +155,7 @@ impl<D: Driver> Adapter<D> {
     unsafe extern "C" fn probe(pdev: *mut nb::pci_dev, _id: *const nb::pci_device_id) -> c_int {
         from_result(|| {
             let device = NonNull::new(pdev).ok_or(EINVAL)?;
-            // SAFETY: In probe.
+            // SAFETY: In probe of this device, which lasts until we return.
             let id = unsafe { Device::new(device) }.id();
             // Whoever wrote to sysfs may have named any device.
             if !D::IDS.contains(&id) {

@@ -296,7 +296,7 @@ impl<D: Descriptor> TxRing<D> {
         unsafe { nb::smp_mb() };
         // SAFETY: A queue of a device that is there.
         if self.free() >= Self::WAKE && unsafe { nb::netif_tx_queue_stopped(self.txq.as_ptr()) } {
-            // SAFETY: As above.
+            // SAFETY: A queue of a device that is there, whose ring has room.
             unsafe { nb::netif_tx_wake_queue(self.txq.as_ptr()) };
             self.stats.woken.add(1);
         }
