@@ -232,7 +232,9 @@ impl nic::Driver for Port {
             return Xmit::Busy(skb.busy());
         };
         let vlan = skb.vlan_tag();
-        let (skb, offload) = match skb.offload(desc::MAX_NETWORK, desc::MAX_TRANSPORT) {
+        // QEMU looks for the headers itself, behind one tag at most.
+        let network = if self.emulated { 14 + 4 } else { desc::MAX_NETWORK };
+        let (skb, offload) = match skb.offload(network, desc::MAX_TRANSPORT) {
             Wanted::Nothing(skb) => (skb, None),
             Wanted::Offload(skb, offload) => (skb, Some(offload)),
             Wanted::Dropped(gone) => return Xmit::Taken(gone),
