@@ -19,6 +19,7 @@
 #include <linux/workqueue.h>
 #include <net/dropreason-core.h>
 #include <net/net_namespace.h>
+#include <net/netdev_queues.h>
 #include <net/page_pool/helpers.h>
 
 #include "../helpers/helpers.c"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/netdevice.h>
+#include <linux/netlink.h>
+#include <net/netdev_queues.h>
 
 __rnet_helper struct netdev_queue *rnet_helper_netdev_get_tx_queue(const struct net_device *dev,
 								   unsigned int index)
@@ -122,4 +124,21 @@ __rnet_helper void rnet_helper_netif_addr_lock_bh(struct net_device *dev)
 __rnet_helper void rnet_helper_netif_addr_unlock_bh(struct net_device *dev)
 {
 	netif_addr_unlock_bh(dev);
+}
+
+__rnet_helper void rnet_helper_netdev_set_stat_ops(struct net_device *dev,
+						   const struct netdev_stat_ops *ops)
+{
+	dev->stat_ops = ops;
+}
+
+__rnet_helper unsigned int rnet_helper_netdev_real_num_tx_queues(const struct net_device *dev)
+{
+	return dev->real_num_tx_queues;
+}
+
+__rnet_helper void rnet_helper_extack_set(struct netlink_ext_ack *extack, const char *msg)
+{
+	if (extack)
+		extack->_msg = msg;
 }

@@ -32,6 +32,7 @@ pub(crate) mod phy {
     /// 10 and 100 Mbit/s, half and full duplex; PAUSE both ways; IEEE 802.3.
     pub(crate) const ADVERTISE_ALL: u16 = 0x01e1 | PAUSE;
     pub(crate) const PAUSE: u16 = 1 << 10;
+    pub(crate) const PARTNER: u32 = 5;
     pub(crate) const GIGABIT: u32 = 9;
     pub(crate) const GIGABIT_FULL: u16 = 1 << 9;
 }

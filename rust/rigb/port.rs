@@ -365,6 +365,14 @@ impl nic::Driver for Port {
         Ok(())
     }
 
+    fn link_settings(&self, nic: &Nic<'_>) -> Result<nic::LinkSettings> {
+        self.settings(nic)
+    }
+
+    fn negotiate(&self, nic: &Nic<'_>) -> Result {
+        self.hw(nic).negotiate()
+    }
+
     fn fix_features(&self, _dev: &Device, wanted: Features) -> Features {
         // The chip puts tags in only where it takes them out.
         if wanted.contains(Features::VLAN_RX) {

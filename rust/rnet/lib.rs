@@ -49,6 +49,7 @@ pub mod rtnl;
 pub mod skb;
 pub mod stats;
 pub mod sysfs;
+mod text;
 
 pub use param::{
     Param,

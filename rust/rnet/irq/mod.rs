@@ -24,6 +24,8 @@ use kernel::{
 };
 use net_bindings as nb;
 
+use crate::text::Text;
+
 /// How interrupts are delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
@@ -114,28 +116,6 @@ impl Drop for Vectors {
     }
 }
 
-/// What `/proc/interrupts` calls a handler.
-struct Name {
-    bytes: [u8; 32],
-    len: usize,
-}
-
-impl Write for Name {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        for &byte in text.as_bytes() {
-            // The last byte stays NUL.
-            if self.len >= self.bytes.len().wrapping_sub(1) {
-                break;
-            }
-            if let Some(to) = self.bytes.get_mut(self.len) {
-                *to = byte;
-            }
-            self.len = self.len.wrapping_add(1);
-        }
-        Ok(())
-    }
-}
-
 /// A handler of an interrupt.
 pub(crate) type Handler = unsafe extern "C" fn(c_int, *mut c_void) -> nb::irqreturn_t;
 
@@ -148,7 +128,8 @@ pub(crate) type Handler = unsafe extern "C" fn(c_int, *mut c_void) -> nb::irqret
 pub(crate) struct Line {
     irq: u32,
     cookie: *mut c_void,
-    _name: KBox<Name>,
+    /// What `/proc/interrupts` calls it.
+    _name: KBox<Text<32>>,
 }
 
 // SAFETY: May be freed by another task than requested it.
@@ -168,13 +149,7 @@ impl Line {
         cookie: *mut c_void,
         name: fmt::Arguments<'_>,
     ) -> Result<Self> {
-        let mut text = KBox::new(
-            Name {
-                bytes: [0; 32],
-                len: 0,
-            },
-            GFP_KERNEL,
-        )?;
+        let mut text = KBox::new(Text::<32>::new(), GFP_KERNEL)?;
         text.write_fmt(name).map_err(|_| EINVAL)?;
         let flags = if shared { nb::IRQF_SHARED } else { 0 };
         // SAFETY: The handler may be called with the cookie, by the requirement of this function;
@@ -184,7 +159,7 @@ impl Line {
                 irq,
                 Some(handler),
                 flags as usize,
-                text.bytes.as_ptr().cast(),
+                text.bytes().as_ptr().cast(),
                 cookie,
             )
         })?;

@@ -62,6 +62,8 @@ pub struct Core<D: Driver> {
     tx_len: Atomic<u32>,
     rx_len: Atomic<u32>,
     recoveries: Atomic<u32>,
+    /// Whether the device was reset, by somebody else or by a failure, since it last was up.
+    strange: Atomic<bool>,
     #[pin]
     pub(super) shared: Shared,
 }
@@ -89,6 +91,7 @@ impl<D: Driver> Core<D> {
             tx_len: Atomic::new(D::LIMITS.ring_default),
             rx_len: Atomic::new(D::LIMITS.ring_default),
             recoveries: Atomic::new(0),
+            strange: Atomic::new(false),
             // SAFETY: By the requirement; the work functions find their `Core<D>` from it.
             shared <- unsafe {
                 Shared::new(
@@ -155,13 +158,19 @@ impl<D: Driver> Core<D> {
             .store(self.recoveries().wrapping_add(1), Relaxed);
     }
 
-    /// Takes the device up. The caller lets packets in.
-    pub(super) fn up(&self, reset: bool, rtnl: &Rtnl) -> Result {
-        let running = Running::new(self, &self.config(rtnl))?;
-        self.up_with(running, reset, rtnl)
+    /// Says that nothing is known about the state of the hardware: it is reset before it is used
+    /// again.
+    pub(crate) fn distrust(&self) {
+        self.strange.store(true, Relaxed);
     }
 
-    fn up_with(&self, running: Running<D>, reset: bool, rtnl: &Rtnl) -> Result {
+    /// Takes the device up. The caller lets packets in.
+    pub(super) fn up(&self, rtnl: &Rtnl) -> Result {
+        let running = Running::new(self, &self.config(rtnl))?;
+        self.up_with(running, rtnl)
+    }
+
+    fn up_with(&self, running: Running<D>, rtnl: &Rtnl) -> Result {
         let nic = self.nic();
         let queues = running.queues.len() as u32;
         let mut running = KBox::new(running, GFP_KERNEL)?;
@@ -173,13 +182,15 @@ impl<D: Driver> Core<D> {
         self.shared.resources().set_master(true);
         let done = self
             .driver
-            .start(&nic, &running.rings, reset, rtnl)
+            .start(&nic, &running.rings, self.strange.load(Relaxed), rtnl)
             .and_then(|()| running.plug(self));
         if let Err(err) = done {
             running.unplug(self);
             self.halt();
+            self.distrust();
             return Err(err);
         }
+        self.strange.store(false, Relaxed);
         running.tell();
         // SAFETY: Under RTNL; no packet can come yet, and no statistics look at it.
         unsafe { *self.running.get() = KBox::into_raw(running) };
@@ -198,6 +209,10 @@ impl<D: Driver> Core<D> {
 
     /// The first half of going down: nothing polls or services the device any more.
     pub(super) fn quiesce_with(&self, _rtnl: &Rtnl) {
+        // SAFETY: Under RTNL. A recovery that failed has left nothing to end.
+        if unsafe { self.running() }.is_none() {
+            return;
+        }
         self.shared.dev().carrier_off();
         // SAFETY: Initialised. Waits for a service that runs, which does not take RTNL.
         unsafe { nb::disable_delayed_work_sync(self.shared.service.get()) };
@@ -211,12 +226,12 @@ impl<D: Driver> Core<D> {
 
     /// The second half: no packet can come any more.
     pub(super) fn finish_with(&self, _rtnl: &Rtnl) {
-        self.halt();
         // SAFETY: Under RTNL, and nobody else looks at it: neither packets nor polls.
         let running = unsafe { core::mem::replace(&mut *self.running.get(), null_mut()) };
         if running.is_null() {
             return;
         }
+        self.halt();
         for queue in 0..self.shared.resources().max_queues() {
             // SAFETY: A queue of the device, which is stopped; what it had sent is dropped below.
             unsafe {
@@ -239,7 +254,7 @@ impl<D: Driver> Core<D> {
         let running = Running::new(self, config)?;
         self.down(rtnl);
         self.set_config(config);
-        self.up_with(running, false, rtnl)?;
+        self.up_with(running, rtnl)?;
         self.resume();
         Ok(())
     }
@@ -269,7 +284,7 @@ impl<D: Driver> Core<D> {
     pub(crate) fn up_again(&self, rtnl: &Rtnl) -> Result {
         // SAFETY: Under RTNL, which whoever changes it holds.
         if unsafe { self.running() }.is_none() {
-            self.up(true, rtnl)?;
+            self.up(rtnl)?;
             self.resume();
         }
         Ok(())

@@ -41,7 +41,8 @@ impl<D: Driver> netdev::Driver for Core<D> {
     const LLTX: bool = false;
     const PCPU_STATS: PcpuStats = PcpuStats::None;
     const LIVE_ADDR_CHANGE: bool = true;
-    const ETHTOOL: Option<EthtoolTable<Self>> = D::ETHTOOL;
+    const ETHTOOL: Option<EthtoolTable<Self>> =
+        Some(EthtoolTable::from_raw(super::ethtool::Table::<D>::OPS));
 
     const HAS_START_XMIT: bool = true;
     const HAS_OPEN: bool = true;
@@ -71,7 +72,7 @@ impl<D: Driver> netdev::Driver for Core<D> {
     }
 
     fn open(&self, _dev: &Device, rtnl: &Rtnl) -> Result {
-        self.up(false, rtnl)
+        self.up(rtnl)
     }
 
     fn quiesce(&self, _dev: &Device, rtnl: &Rtnl) {

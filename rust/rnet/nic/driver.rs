@@ -10,18 +10,17 @@ use kernel::{
 
 use super::{
     AddressFilter,
+    LinkSettings,
     Nic,
     Rings, //
 };
 use crate::{
     dma::Descriptor,
-    ethtool::EthtoolTable,
     napi::Budget,
     netdev::{
         Device,
         Features, //
     },
-    nic::Core,
     pci,
     ring::{
         RxDescriptor,
@@ -105,9 +104,6 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// What the hardware can have.
     const LIMITS: Limits;
 
-    /// What ethtool can ask.
-    const ETHTOOL: Option<EthtoolTable<Core<Self>>> = None;
-
     /// Whether transmit tails are at this offset. `None` for a queue that is not there.
     fn tx_tail(queue: u32) -> Option<usize>;
 
@@ -179,6 +175,16 @@ pub trait Driver: Sized + Send + Sync + 'static {
 
     /// Removes offloads from `wanted` that cannot be had together. RTNL.
     fn fix_features(&self, _dev: &Device, _wanted: Features) -> Features {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// What `ethtool` without options shows. RTNL; may sleep. C callback: `get_link_ksettings`.
+    fn link_settings(&self, _nic: &Nic<'_>) -> Result<LinkSettings> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Negotiates the link anew. RTNL; may sleep. C callback: `nway_reset`.
+    fn negotiate(&self, _nic: &Nic<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

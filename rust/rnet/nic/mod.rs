@@ -19,8 +19,11 @@
 mod core;
 mod device;
 mod driver;
+mod ethtool;
+mod link;
 mod running;
 mod shared;
+pub(crate) mod stat_ops;
 mod stats;
 mod vector;
 mod work;
@@ -31,6 +34,10 @@ pub use self::driver::{
     Driver,
     Identity,
     Limits, //
+};
+pub use self::link::{
+    LinkModes,
+    LinkSettings, //
 };
 pub use self::stats::{
     QueueStats,

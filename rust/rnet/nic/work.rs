@@ -70,7 +70,8 @@ impl<D: Driver> Core<D> {
         }
         this.count_recovery();
         this.down(&rtnl);
-        match this.up(true, &rtnl) {
+        this.distrust();
+        match this.up(&rtnl) {
             Ok(()) => this.resume(),
             Err(err) => pr_err!(
                 "{}: cannot be taken up again ({:?}): set it down and up\n",

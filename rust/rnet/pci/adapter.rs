@@ -211,6 +211,7 @@ impl<D: Driver> Adapter<D> {
         let rtnl = rtnl::lock();
         let (netdev, core) = bound.netdev().zip(bound.core()).ok_or(ENODEV)?;
         let dev = netdev.device(&rtnl).ok_or(ENODEV)?;
+        core.distrust();
         // SAFETY: Under RTNL, a registered device.
         if unsafe { nb::netif_running(dev.as_raw()) } {
             core.up_again(&rtnl)?;

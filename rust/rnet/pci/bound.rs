@@ -19,6 +19,7 @@ use crate::{
     },
     netns::Net,
     nic::{
+        stat_ops,
         Core,
         Driver, //
     },
@@ -75,6 +76,7 @@ impl<D: Driver> Bound<D> {
             nb::netdev_set_watchdog(netdev.as_ptr(), 4000);
             nb::netdev_add_unicast_flt(netdev.as_ptr());
             nb::netif_set_affinity_auto(netdev.as_ptr());
+            nb::netdev_set_stat_ops(netdev.as_ptr(), stat_ops::Table::<D>::OPS);
             // The driver says when there is a link.
             nb::netif_carrier_off(netdev.as_ptr());
         }
