@@ -7,14 +7,20 @@
 #include <linux/ethtool.h>
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
+#include <linux/interrupt.h>
 #include <linux/kobject.h>
 #include <linux/moduleparam.h>
 #include <linux/netdevice.h>
+#include <linux/pci.h>
+#include <linux/pm.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
 #include <linux/sysfs.h>
+#include <linux/workqueue.h>
 #include <net/dropreason-core.h>
 #include <net/net_namespace.h>
+#include <net/netdev_queues.h>
+#include <net/page_pool/helpers.h>
 
 #include "../helpers/helpers.c"
 
@@ -33,5 +39,12 @@ RNET_FEATURE(NETIF_F_LOOPBACK);
 RNET_FEATURE(NETIF_F_GSO_SOFTWARE);
 RNET_FEATURE(NETIF_F_TSO);
 RNET_FEATURE(NETIF_F_TSO6);
+RNET_FEATURE(NETIF_F_RXHASH);
+RNET_FEATURE(NETIF_F_HW_VLAN_CTAG_TX);
+RNET_FEATURE(NETIF_F_HW_VLAN_CTAG_RX);
+RNET_FEATURE(NETIF_F_HW_VLAN_CTAG_FILTER);
+RNET_FEATURE(NETIF_F_RXALL);
 
 static const unsigned long RNET_CONST_HELPER_PAGE_SIZE = PAGE_SIZE;
+static const pci_channel_state_t RNET_CONST_HELPER_PCI_CHANNEL_IO_PERM_FAILURE =
+	pci_channel_io_perm_failure;

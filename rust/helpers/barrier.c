@@ -25,3 +25,23 @@ __rnet_helper unsigned int rnet_helper_smp_load_acquire_u32(const unsigned int *
 {
 	return smp_load_acquire(ptr);
 }
+
+__rnet_helper void rnet_helper_smp_store_release_u32(unsigned int *ptr, unsigned int val)
+{
+	smp_store_release(ptr, val);
+}
+
+__rnet_helper void rnet_helper_smp_mb(void)
+{
+	smp_mb();
+}
+
+__rnet_helper void rnet_helper_dma_rmb(void)
+{
+	dma_rmb();
+}
+
+__rnet_helper void rnet_helper_dma_wmb(void)
+{
+	dma_wmb();
+}

@@ -22,9 +22,18 @@
 #endif
 
 #include "barrier.c"
+#include "dma.c"
+#include "interrupt.c"
+#include "io.c"
 #include "kobject.c"
+#include "napi.c"
 #include "net_namespace.c"
 #include "netdevice.c"
+#include "netqueue.c"
+#include "page_pool.c"
+#include "pci.c"
 #include "percpu.c"
 #include "rtnetlink.c"
+#include "skbtx.c"
 #include "skbuff.c"
+#include "workqueue.c"

@@ -289,3 +289,13 @@ __rnet_helper bool rnet_helper_netdev_may_share_skbs(const struct net_device *de
 {
 	return dev->priv_flags & IFF_TX_SKB_SHARING;
 }
+
+__rnet_helper void rnet_helper_sockaddr_hw_addr(const void *addr, u8 *octets)
+{
+	ether_addr_copy(octets, ((const struct sockaddr *)addr)->sa_data);
+}
+
+__rnet_helper bool rnet_helper_is_valid_ether_addr(const u8 *addr)
+{
+	return is_valid_ether_addr(addr);
+}

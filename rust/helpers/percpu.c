@@ -28,3 +28,8 @@ __rnet_helper bool rnet_helper_cpu_possible(unsigned int cpu)
 {
 	return cpu_possible(cpu);
 }
+
+__rnet_helper unsigned int rnet_helper_num_online_cpus(void)
+{
+	return num_online_cpus();
+}

@@ -113,6 +113,14 @@ impl<T: Ethtool> Default for EthtoolTable<T> {
 }
 
 impl<T: Driver> EthtoolTable<T> {
+    /// A table of the layer's own for `T`.
+    pub(crate) const fn from_raw(ops: &'static nb::ethtool_ops) -> Self {
+        Self {
+            ops,
+            _driver: PhantomData,
+        }
+    }
+
     pub(crate) fn as_raw(&self) -> *const nb::ethtool_ops {
         self.ops
     }

@@ -29,19 +29,27 @@ const __LOG_PREFIX: &[u8] = b"rnet\0";
 #[doc(hidden)]
 pub use kernel;
 
+pub mod dma;
 pub mod ethtool;
+mod irq;
 pub mod log2;
+pub mod mmio;
 pub mod module;
+pub mod napi;
 pub mod netdev;
 pub mod netns;
+pub mod nic;
 mod param;
+pub mod pci;
 pub mod percpu;
 mod print;
 mod registry;
+pub mod ring;
 pub mod rtnl;
 pub mod skb;
 pub mod stats;
 pub mod sysfs;
+mod text;
 
 pub use param::{
     Param,

@@ -4,6 +4,8 @@
 //!
 //! C header: [`include/uapi/linux/if_link.h`](srctree/include/uapi/linux/if_link.h)
 
+use core::cell::UnsafeCell;
+
 use net_bindings as nb;
 
 /// What `ip -s link`, `/proc/net/dev` and `/sys/class/net/*/statistics` report, to be filled by
@@ -47,6 +49,12 @@ fields! {
     tx_dropped = tx_dropped,
     /// Multicast packets received.
     multicast = multicast,
+    /// Frames whose length was wrong.
+    rx_length_errors = rx_length_errors,
+    /// Frames that the device had no buffer for.
+    rx_missed_errors = rx_missed_errors,
+    /// Frames with a wrong CRC.
+    rx_crc_errors = rx_crc_errors,
 }
 
 impl LinkStats {
@@ -56,5 +64,31 @@ impl LinkStats {
     pub(crate) unsafe fn from_raw<'a>(ptr: *mut nb::rtnl_link_stats64) -> &'a mut Self {
         // SAFETY: By the requirement of this function; the type is transparent.
         unsafe { &mut *ptr.cast() }
+    }
+}
+
+/// A counter with one writer: a queue in its own context. It wraps at 2^64.
+#[derive(Default)]
+pub struct Count(UnsafeCell<u64>);
+
+// SAFETY: A word that is read and written as a whole; a second writer could only lose a count.
+unsafe impl Sync for Count {}
+
+impl Count {
+    /// Adds `n`.
+    #[inline(always)]
+    pub fn add(&self, n: u64) {
+        // SAFETY: Valid and aligned; volatile, so that it is written as a whole.
+        unsafe {
+            let ptr = self.0.get();
+            ptr.write_volatile(ptr.read_volatile().wrapping_add(n));
+        }
+    }
+
+    /// The value now. Any context.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        // SAFETY: Valid and aligned; volatile, so that it is read as a whole.
+        unsafe { self.0.get().read_volatile() }
     }
 }

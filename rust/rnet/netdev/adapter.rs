@@ -122,8 +122,30 @@ impl<T: Driver> Adapter<T> {
         } else {
             None
         },
-        ndo_set_mac_address: if T::LIVE_ADDR_CHANGE {
+        ndo_set_mac_address: if T::HAS_SET_ADDRESS {
+            Some(Self::set_mac_address)
+        } else if T::LIVE_ADDR_CHANGE {
             Some(nb::eth_mac_addr)
+        } else {
+            None
+        },
+        ndo_validate_addr: if T::HAS_SET_ADDRESS {
+            Some(nb::eth_validate_addr)
+        } else {
+            None
+        },
+        ndo_vlan_rx_add_vid: if T::HAS_SET_VLAN {
+            Some(Self::vlan_add)
+        } else {
+            None
+        },
+        ndo_vlan_rx_kill_vid: if T::HAS_SET_VLAN {
+            Some(Self::vlan_kill)
+        } else {
+            None
+        },
+        ndo_tx_timeout: if T::HAS_TX_TIMEOUT {
+            Some(Self::tx_timeout)
         } else {
             None
         },
@@ -219,6 +241,9 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: Called under RTNL on a registered device of `T`.
         let (device, data, rtnl) =
             unsafe { (Device::from_raw(dev), Self::data(dev), Rtnl::assume()) };
+        if T::HAS_QUIESCE {
+            data.quiesce(device, &rtnl);
+        }
         // Without a queue discipline the core does not wait for transmit callbacks, and pktgen
         // goes around queue disciplines. Everybody checks for stopped queues inside a section that
         // `synchronize_net()` waits for.
@@ -283,5 +308,61 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: Called with the device's address lock held on a registered device of `T`.
         let (device, data) = unsafe { (Device::from_raw(dev), Self::data(dev)) };
         data.set_rx_mode(device);
+    }
+
+    unsafe extern "C" fn set_mac_address(dev: *mut nb::net_device, addr: *mut c_void) -> c_int {
+        // SAFETY: Called under RTNL on a registered device of `T`; `addr` is a `sockaddr`, whose
+        // address is copied.
+        let (device, data, rtnl, addr) = unsafe {
+            let mut octets = [0u8; 6];
+            nb::sockaddr_hw_addr(addr, octets.as_mut_ptr());
+            (
+                Device::from_raw(dev),
+                Self::data(dev),
+                Rtnl::assume(),
+                octets,
+            )
+        };
+        from_result(|| {
+            // SAFETY: Reads the six bytes of an address.
+            if unsafe { !nb::is_valid_ether_addr(addr.as_ptr()) } {
+                return Err(EADDRNOTAVAIL);
+            }
+            data.set_address(device, addr, &rtnl)?;
+            // SAFETY: Under RTNL; six bytes, as Ethernet's length says.
+            unsafe { nb::netdev_hw_addr_set(dev, addr.as_ptr()) };
+            Ok(0)
+        })
+    }
+
+    /// Either of the two callbacks for a VLAN.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the core under RTNL, on a device of `T` that has its data.
+    unsafe fn vlan(dev: *mut nb::net_device, vid: u16, on: bool) -> c_int {
+        // SAFETY: By the requirement.
+        let (device, data, rtnl) =
+            unsafe { (Device::from_raw(dev), Self::data(dev), Rtnl::assume()) };
+        from_result(|| {
+            data.set_vlan(device, vid, on, &rtnl)?;
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn vlan_add(dev: *mut nb::net_device, _protocol: u16, vid: u16) -> c_int {
+        // SAFETY: Called under RTNL on a device of `T` that has its data.
+        unsafe { Self::vlan(dev, vid, true) }
+    }
+
+    unsafe extern "C" fn vlan_kill(dev: *mut nb::net_device, _protocol: u16, vid: u16) -> c_int {
+        // SAFETY: Called under RTNL on a device of `T` that has its data.
+        unsafe { Self::vlan(dev, vid, false) }
+    }
+
+    unsafe extern "C" fn tx_timeout(dev: *mut nb::net_device, queue: u32) {
+        // SAFETY: Called by the watchdog timer of a device of `T` that is up.
+        let (device, data) = unsafe { (Device::from_raw(dev), Self::data(dev)) };
+        data.tx_timeout(device, queue);
     }
 }

@@ -53,6 +53,15 @@ impl<T: Driver> Builder<T> {
     ///
     /// `ENOMEM`; `EINVAL` for a name of more than 15 bytes.
     pub fn ethernet(name: &CStr) -> Result<Self> {
+        Self::ethernet_queues(name, 1)
+    }
+
+    /// Allocates an Ethernet device with room for `queues` transmit and as many receive queues.
+    /// Else as [`ethernet`](Self::ethernet). Errors: also `EINVAL` for no queue or more than 1024.
+    pub(crate) fn ethernet_queues(name: &CStr, queues: u32) -> Result<Self> {
+        if queues == 0 || queues > 1024 {
+            return Err(EINVAL);
+        }
         if name.to_bytes().len() >= nb::IFNAMSIZ as usize {
             return Err(EINVAL);
         }
@@ -69,8 +78,8 @@ impl<T: Driver> Builder<T> {
                 name.as_char_ptr(),
                 assigned as u8,
                 Some(nb::ether_setup),
-                1,
-                1,
+                queues,
+                queues,
             )
         };
         let dev = NonNull::new(dev).ok_or(ENOMEM)?;
@@ -152,6 +161,13 @@ impl<T: Driver> Builder<T> {
     pub fn hw_features(self, features: Features) -> Self {
         // SAFETY: A device of our own, not registered.
         unsafe { nb::netdev_set_hw_features(self.dev.as_ptr(), features.as_raw()) };
+        self
+    }
+
+    /// The offloads that VLAN devices on this one can use. C member: `dev->vlan_features`.
+    pub fn vlan_features(self, features: Features) -> Self {
+        // SAFETY: A device of our own, not registered.
+        unsafe { nb::netdev_set_vlan_features(self.dev.as_ptr(), features.as_raw()) };
         self
     }
 

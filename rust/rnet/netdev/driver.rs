@@ -137,4 +137,29 @@ pub trait Driver: Sized + Send + Sync + 'static {
     fn set_rx_mode(&self, _dev: &Device) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+
+    /// The device goes down, and packets may still come to be sent. RTNL; may sleep. Here ends what
+    /// could start transmit queues again; then the layer stops them and calls
+    /// [`stop`](Self::stop). First half of the C callback `ndo_stop`.
+    fn quiesce(&self, _dev: &Device, _rtnl: &Rtnl) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The MAC address is to become `addr`, a valid one. RTNL; may sleep. The layer sets it after
+    /// success. C callback: `ndo_set_mac_address`.
+    fn set_address(&self, _dev: &Device, _addr: [u8; 6], _rtnl: &Rtnl) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Frames of VLAN `vid` are to come in (`on`), or no longer. RTNL; may sleep. C callbacks:
+    /// `ndo_vlan_rx_add_vid`, `ndo_vlan_rx_kill_vid`.
+    fn set_vlan(&self, _dev: &Device, _vid: u16, _on: bool, _rtnl: &Rtnl) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Transmit queue `queue` was stopped for too long. Softirq; must not sleep. C callback:
+    /// `ndo_tx_timeout`.
+    fn tx_timeout(&self, _dev: &Device, _queue: u32) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }

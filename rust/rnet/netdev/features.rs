@@ -49,6 +49,16 @@ features! {
     TSO = NETIF_F_TSO,
     /// TCP segmentation over IPv6.
     TSO6 = NETIF_F_TSO6,
+    /// The hash of the flow on receive.
+    RXHASH = NETIF_F_RXHASH,
+    /// VLAN tags are put in on transmit.
+    VLAN_TX = NETIF_F_HW_VLAN_CTAG_TX,
+    /// VLAN tags are taken out on receive.
+    VLAN_RX = NETIF_F_HW_VLAN_CTAG_RX,
+    /// Only frames of VLANs that are configured come in.
+    VLAN_FILTER = NETIF_F_HW_VLAN_CTAG_FILTER,
+    /// Damaged frames come in, too.
+    RXALL = NETIF_F_RXALL,
 }
 
 impl Features {
@@ -63,6 +73,16 @@ impl Features {
     /// Both sets together, in constants.
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// From [`bits`](Self::bits), for a driver that keeps them in an atomic.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The set as a number.
+    pub const fn bits(self) -> u64 {
+        self.0
     }
 
     pub(crate) const fn from_raw(raw: u64) -> Self {

@@ -188,6 +188,12 @@ impl Device {
         unsafe { nb::netif_carrier_off(self.as_raw()) };
     }
 
+    /// Whether the link is up. C function: `netif_carrier_ok()`.
+    pub fn carrier_ok(&self) -> bool {
+        // SAFETY: Valid device; any context.
+        unsafe { nb::netif_carrier_ok(self.as_raw()) }
+    }
+
     /// Keeps the device from being freed while the returned value lives. The device's
     /// unregistration waits for it, and says so in the log after ten seconds: hold it briefly, or
     /// let it go in a notifier. Process context. Errors: `ENODEV` for a device that is not registered

@@ -123,6 +123,12 @@ impl<T: Driver> Registration<T> {
         }
     }
 
+    /// Unregisters the device; its data stays until the registration is dropped. Process context,
+    /// without RTNL.
+    pub(crate) fn unregister(&self) {
+        self.0.unregister();
+    }
+
     /// The driver's data, which lives until the registration is dropped.
     pub fn data(&self) -> &T {
         // SAFETY: The data is dropped with the last owner of `Inner`, of which `self` is one.

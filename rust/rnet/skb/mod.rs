@@ -10,6 +10,7 @@
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
 mod looped;
+mod offload;
 mod reason;
 mod xmit;
 
@@ -17,6 +18,12 @@ pub use looped::{
     IpProtocol,
     Looped,
     TooShort, //
+};
+pub use offload::{
+    Offload,
+    Segmentation,
+    Transport,
+    Wanted, //
 };
 pub use reason::DropReason;
 pub use xmit::{

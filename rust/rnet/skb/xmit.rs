@@ -196,6 +196,12 @@ impl<'call> TxSkb<'call> {
         ManuallyDrop::new(self).ptr.as_ptr()
     }
 
+    /// The packet without its owner: whoever gets it has to free it, if it is still there.
+    #[inline]
+    pub(super) fn take_raw(self) -> (*mut nb::sk_buff, Disposed<'call>) {
+        (self.into_raw(), Disposed(PhantomData))
+    }
+
     /// Length in bytes, header and fragments together. C member: `skb->len`.
     #[allow(clippy::len_without_is_empty)]
     #[inline]

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/dma-mapping.h>
+#include <linux/if_vlan.h>
+#include <linux/skbuff.h>
+#include <linux/tcp.h>
+#include <net/checksum.h>
+#include <net/ip.h>
+#include <net/ip6_checksum.h>
+#include <net/sctp/checksum.h>
+
+__rnet_helper unsigned int rnet_helper_skb_frag_size(const struct sk_buff *skb, unsigned int i)
+{
+	return skb_frag_size(&skb_shinfo(skb)->frags[i]);
+}
+
+__rnet_helper dma_addr_t rnet_helper_skb_frag_dma_map(struct device *dev,
+						      const struct sk_buff *skb, unsigned int i)
+{
+	const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+
+	return skb_frag_dma_map(dev, frag, 0, skb_frag_size(frag), DMA_TO_DEVICE);
+}
+
+__rnet_helper unsigned int rnet_helper_skb_queue_mapping(const struct sk_buff *skb)
+{
+	return skb_get_queue_mapping(skb);
+}
+
+__rnet_helper bool rnet_helper_skb_csum_partial(const struct sk_buff *skb)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL;
+}
+
+__rnet_helper unsigned int rnet_helper_skb_csum_offset(const struct sk_buff *skb)
+{
+	return skb->csum_offset;
+}
+
+__rnet_helper bool rnet_helper_skb_csum_is_sctp(struct sk_buff *skb)
+{
+	return skb_csum_is_sctp(skb);
+}
+
+__rnet_helper int rnet_helper_skb_csum_start_offset(const struct sk_buff *skb)
+{
+	return skb_checksum_start_offset(skb);
+}
+
+__rnet_helper int rnet_helper_skb_network_offset(const struct sk_buff *skb)
+{
+	return skb_network_offset(skb);
+}
+
+__rnet_helper __be16 rnet_helper_skb_inner_protocol(const struct sk_buff *skb)
+{
+	return vlan_get_protocol(skb);
+}
+
+__rnet_helper unsigned int rnet_helper_skb_gso_size(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->gso_size;
+}
+
+__rnet_helper unsigned int rnet_helper_skb_gso_segs(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->gso_segs;
+}
+
+__rnet_helper unsigned int rnet_helper_skb_gso_type(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->gso_type;
+}
+
+__rnet_helper bool rnet_helper_skb_vlan_tag_present(const struct sk_buff *skb)
+{
+	return skb_vlan_tag_present(skb);
+}
+
+__rnet_helper u16 rnet_helper_skb_vlan_tag(const struct sk_buff *skb)
+{
+	return skb_vlan_tag_get(skb);
+}
+
+__rnet_helper int rnet_helper_skb_cow_head(struct sk_buff *skb)
+{
+	return skb_cow_head(skb, 0);
+}
+
+__rnet_helper int rnet_helper_skb_put_padto(struct sk_buff *skb, unsigned int len)
+{
+	return skb_put_padto(skb, len);
+}
+
+__rnet_helper unsigned int rnet_helper_skb_tcp_doff(const struct sk_buff *skb)
+{
+	return ((const struct tcphdr *)skb_checksum_start(skb))->doff * 4;
+}
+
+/*
+ * What a device wants that writes the lengths and checksums of each segment itself: no length
+ * in the IP header and in the pseudo header.
+ */
+__rnet_helper void rnet_helper_skb_tcp_gso_prepare(struct sk_buff *skb, bool v4)
+{
+	struct tcphdr *th = (struct tcphdr *)skb_checksum_start(skb);
+	u32 paylen = skb->len - skb_checksum_start_offset(skb);
+
+	if (v4) {
+		ip_hdr(skb)->tot_len = 0;
+		ip_hdr(skb)->check = 0;
+	} else {
+		ipv6_hdr(skb)->payload_len = 0;
+	}
+	csum_replace_by_diff(&th->check, (__force __wsum)htonl(paylen));
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The chip: reset, semaphores, EEPROM, PHY. Nothing here knows of packets.
+
+use kernel::time::{
+    delay::fsleep,
+    Delta, //
+};
+use rnet::{
+    mmio::Mmio,
+    prelude::*, //
+};
+
+use crate::regs::*;
+
+/// The EEPROM, in the semaphores that the driver shares with the firmware.
+const SYNC_EEPROM: u32 = 1 << 0;
+/// The PHY of each port.
+const SYNC_PHY: [u32; 4] = [1 << 1, 1 << 2, 1 << 5, 1 << 6];
+
+/// The words of the EEPROM add up to this.
+const NVM_SUM: u16 = 0xbaba;
+const NVM_WORDS: u32 = 0x40;
+
+/// Registers of the PHY (IEEE 802.3, clause 22).
+pub(crate) mod phy {
+    pub(crate) const BMCR: u32 = 0;
+    pub(crate) const BMCR_POWER_DOWN: u16 = 1 << 11;
+    pub(crate) const BMCR_AUTONEG: u16 = 1 << 12;
+    pub(crate) const BMCR_RESTART: u16 = 1 << 9;
+    pub(crate) const ADVERTISE: u32 = 4;
+    /// 10 and 100 Mbit/s, half and full duplex; PAUSE both ways; IEEE 802.3.
+    pub(crate) const ADVERTISE_ALL: u16 = 0x01e1 | PAUSE;
+    pub(crate) const PAUSE: u16 = 1 << 10;
+    pub(crate) const PARTNER: u32 = 5;
+    pub(crate) const GIGABIT: u32 = 9;
+    pub(crate) const GIGABIT_FULL: u16 = 1 << 9;
+}
+
+/// The chip of one port. Lent by the layer, like the registers.
+pub(crate) struct Hw<'a> {
+    pub(crate) io: &'a Mmio,
+    /// This is QEMU's model, which needs no waiting for what it does at once.
+    pub(crate) emulated: bool,
+}
+
+impl Hw<'_> {
+    /// The function of the chip that this port is.
+    fn function(&self) -> Result<usize> {
+        Ok(((self.io.read::<Status>()?.get() >> 2) & 3) as usize)
+    }
+
+    /// Resets the MAC, with interrupts and DMA off before and after. Process context.
+    pub(crate) fn reset(&self) -> Result {
+        let io = self.io;
+        io.update::<Ctrl>(|ctrl| ctrl | Ctrl::GIO_MASTER_DISABLE)?;
+        let idle = io.wait::<Status>(100, Delta::from_micros(100), |status| {
+            !status.has(Status::GIO_MASTER)
+        });
+        if matches!(idle, Err(err) if err == ENODEV) {
+            return Err(ENODEV);
+        }
+        io.write(Imc::new(!0));
+        io.write(Eimc::new(!0));
+        io.write(Rctl::new(0));
+        io.write(Tctl::PSP);
+        io.flush()?;
+        fsleep(Delta::from_millis(10));
+        io.update::<Ctrl>(|ctrl| ctrl | Ctrl::RST)?;
+        fsleep(Delta::from_millis(1));
+        // QEMU never says that it has read its EEPROM.
+        if !self.emulated {
+            let read = io.wait::<Eecd>(10, Delta::from_millis(1), |eecd| eecd.has(Eecd::AUTO_RD));
+            if matches!(read, Err(err) if err == ENODEV) {
+                return Err(ENODEV);
+            }
+        }
+        io.write(Imc::new(!0));
+        io.write(Eimc::new(!0));
+        let _ = io.read::<Icr>()?;
+        for index in 0..128 {
+            io.write_index(index, Mta::new(0));
+            io.write_index(index, Uta::new(0));
+            io.write_index(index, Vfta::new(0));
+        }
+        io.update::<CtrlExt>(|ext| ext.with(CtrlExt::LINK_MODE, false) | CtrlExt::DRV_LOAD)?;
+        // What PAUSE frames look like, as the standard has it.
+        io.write(Fcal::new(0x00c2_8001));
+        io.write(Fcah::new(0x0100));
+        io.write(Fct::new(0x8808));
+        io.write(Fcttv::new(0xffff));
+        Ok(())
+    }
+
+    /// Tells the firmware that no driver has the port.
+    pub(crate) fn release(&self) {
+        let _ = self
+            .io
+            .update::<CtrlExt>(|ext| ext.with(CtrlExt::DRV_LOAD, false));
+    }
+
+    /// The semaphore of the semaphores.
+    fn lock_semaphore(&self) -> Result {
+        let io = self.io;
+        io.wait::<Swsm>(1000, Delta::from_micros(50), |swsm| !swsm.has(Swsm::SMBI))
+            .map_err(busy)?;
+        for _ in 0..1000 {
+            io.update::<Swsm>(|swsm| swsm | Swsm::SWESMBI)?;
+            if io.read::<Swsm>()?.has(Swsm::SWESMBI) {
+                return Ok(());
+            }
+            fsleep(Delta::from_micros(50));
+        }
+        self.unlock_semaphore();
+        Err(EBUSY)
+    }
+
+    fn unlock_semaphore(&self) {
+        let _ = self
+            .io
+            .update::<Swsm>(|swsm| swsm.with(Swsm::SMBI, false).with(Swsm::SWESMBI, false));
+    }
+
+    /// Runs `work` while nobody else uses what `mask` stands for. Errors: `EBUSY` after a second.
+    fn with_sync<R>(&self, mask: u32, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        let io = self.io;
+        let mut taken = false;
+        for _ in 0..200 {
+            self.lock_semaphore()?;
+            let sync = io.read::<SwFwSync>()?.get();
+            taken = sync & (mask | (mask << 16)) == 0;
+            if taken {
+                io.write(SwFwSync::new(sync | mask));
+            }
+            self.unlock_semaphore();
+            if taken {
+                break;
+            }
+            fsleep(Delta::from_millis(5));
+        }
+        if !taken {
+            return Err(EBUSY);
+        }
+        let result = work();
+        if self.lock_semaphore().is_ok() {
+            let _ = io.update::<SwFwSync>(|sync| SwFwSync::new(sync.get() & !mask));
+            self.unlock_semaphore();
+        }
+        result
+    }
+
+    fn nvm_word(&self, word: u32) -> Result<u16> {
+        self.io.write(Eerd::new((word << 2) | Eerd::START.get()));
+        let eerd = self
+            .io
+            .wait::<Eerd>(2000, Delta::from_micros(5), |eerd| eerd.has(Eerd::DONE))?;
+        Ok((eerd.get() >> 16) as u16)
+    }
+
+    /// Whether the EEPROM's checksum is right.
+    pub(crate) fn nvm_valid(&self) -> Result<bool> {
+        self.with_sync(SYNC_EEPROM, || {
+            let mut sum = 0u16;
+            for word in 0..NVM_WORDS {
+                sum = sum.wrapping_add(self.nvm_word(word)?);
+            }
+            Ok(sum == NVM_SUM)
+        })
+    }
+
+    /// The MAC address that the chip has read from its EEPROM for this port; `None` if it is none.
+    pub(crate) fn address(&self) -> Result<Option<[u8; 6]>> {
+        let [a, b, c, d] = self.io.read_index::<RalLow>(0)?.get().to_le_bytes();
+        let [e, f, ..] = self.io.read_index::<RahLow>(0)?.get().to_le_bytes();
+        let addr = [a, b, c, d, e, f];
+        let valid = a & 1 == 0 && addr != [0; 6];
+        Ok(valid.then_some(addr))
+    }
+
+    fn mdic(&self, command: u32) -> Result<u16> {
+        const PHY: u32 = 1;
+        self.io.write(Mdic::new(command | (PHY << 21)));
+        let mdic = self
+            .io
+            .wait::<Mdic>(1000, Delta::from_micros(20), |mdic| mdic.has(Mdic::READY))?;
+        if mdic.has(Mdic::ERROR) {
+            return Err(EIO);
+        }
+        Ok(mdic.get() as u16)
+    }
+
+    /// Runs `work` while nobody else uses the port's PHY.
+    pub(crate) fn with_phy<R>(&self, work: impl FnOnce(&Phy<'_, '_>) -> Result<R>) -> Result<R> {
+        let mask = *SYNC_PHY.get(self.function()?).ok_or(EINVAL)?;
+        self.with_sync(mask, || work(&Phy(self)))
+    }
+
+    /// Begins to negotiate the link.
+    pub(crate) fn negotiate(&self) -> Result {
+        self.io.update::<Ctrl>(|ctrl| {
+            ctrl.with(Ctrl::FRCSPD, false)
+                .with(Ctrl::FRCDPX, false)
+                .with(Ctrl::SLU, true)
+        })?;
+        self.with_phy(|phy| {
+            phy.write(phy::ADVERTISE, phy::ADVERTISE_ALL)?;
+            phy.write(phy::GIGABIT, phy::GIGABIT_FULL)?;
+            let bmcr = phy.read(phy::BMCR)? & !phy::BMCR_POWER_DOWN;
+            phy.write(phy::BMCR, bmcr | phy::BMCR_AUTONEG | phy::BMCR_RESTART)
+        })
+    }
+}
+
+/// The PHY, while nobody else uses it.
+pub(crate) struct Phy<'a, 'io>(&'a Hw<'io>);
+
+impl Phy<'_, '_> {
+    /// Reads a register.
+    pub(crate) fn read(&self, reg: u32) -> Result<u16> {
+        self.0.mdic(Mdic::OP_READ.get() | ((reg & 31) << 16))
+    }
+
+    /// Writes a register.
+    pub(crate) fn write(&self, reg: u32, val: u16) -> Result {
+        self.0
+            .mdic(Mdic::OP_WRITE.get() | ((reg & 31) << 16) | u32::from(val))
+            .map(drop)
+    }
+}
+
+/// A semaphore that is not given back is somebody who does not answer.
+fn busy(err: Error) -> Error {
+    if err == ETIMEDOUT {
+        EBUSY
+    } else {
+        err
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Rings, interrupts and the choice of queues, as the chip is told them.
+
+use kernel::time::{
+    delay::fsleep,
+    Delta, //
+};
+use rnet::{
+    mmio::Mmio,
+    nic::{
+        rss_key,
+        Mode,
+        Nic,
+        Rings, //
+    },
+    prelude::*,
+    ring::{
+        RingAddress,
+        RX_BUFFER, //
+    },
+};
+
+use crate::regs::*;
+
+/// How many queues the chip has.
+pub(crate) const QUEUES: usize = 16;
+
+/// The packet buffer for received frames, in bytes.
+const PACKET_BUFFER: u32 = 64 << 10;
+
+/// An entry of the vector table is valid.
+const IVAR_VALID: u32 = 0x80;
+
+/// Tells the chip all rings, and switches them on. Nothing is received before RCTL says so.
+pub(crate) fn start(io: &Mmio, rings: &Rings) -> Result {
+    let many = rings.pairs().len() > 1;
+    for (queue, pair) in rings.pairs().iter().enumerate() {
+        start_tx(io, queue, pair.tx)?;
+        start_rx(io, queue, pair.rx, many)?;
+    }
+    // The FCS is in it.
+    io.write(Rlpml::new(rings.max_frame().saturating_add(4)));
+    // PAUSE is sent while there still is room for two frames, or a tenth.
+    let high = PACKET_BUFFER
+        .saturating_sub(rings.max_frame().saturating_mul(2))
+        .min(PACKET_BUFFER / 10 * 9)
+        & !0xf;
+    io.write(Fcrth::new(high));
+    io.write(Fcrtl::new(high.saturating_sub(16)));
+    io.write(Tctl::EN | Tctl::PSP | Tctl::CT_COLD | Tctl::RTLC);
+    spread(io, rings.pairs().len());
+    Ok(())
+}
+
+fn halves(ring: RingAddress) -> (u32, u32) {
+    (ring.dma as u32, (ring.dma >> 32) as u32)
+}
+
+fn start_tx(io: &Mmio, queue: usize, ring: RingAddress) -> Result {
+    let (low, high) = halves(ring);
+    io.write_index(queue, Txdctl::new(0));
+    io.write_index(queue, Tdlen::new(ring.bytes));
+    io.write_index(queue, Tdbal::new(low));
+    io.write_index(queue, Tdbah::new(high));
+    io.write_index(queue, Tdh::new(0));
+    io.write_index(queue, Tdt::new(0));
+    io.write_index(queue, Txdctl::THRESHOLDS | Txdctl::ENABLE);
+    wait_enabled(|| Ok(io.read_index::<Txdctl>(queue)?.has(Txdctl::ENABLE)))
+}
+
+fn start_rx(io: &Mmio, queue: usize, ring: RingAddress, many: bool) -> Result {
+    let (low, high) = halves(ring);
+    io.write_index(queue, Rxdctl::new(0));
+    io.write_index(queue, Rdlen::new(ring.bytes));
+    io.write_index(queue, Rdbal::new(low));
+    io.write_index(queue, Rdbah::new(high));
+    io.write_index(queue, Rdh::new(0));
+    io.write_index(queue, Rdt::new(0));
+    // The size is in KiB. With one queue, PAUSE frames may hold the sender up instead of a drop.
+    let srrctl = Srrctl::new(RX_BUFFER >> 10).with(Srrctl::DROP_EN, many) | Srrctl::ONE_BUFFER;
+    io.write_index(queue, srrctl);
+    io.write_index(queue, Rxdctl::THRESHOLDS | Rxdctl::ENABLE);
+    wait_enabled(|| Ok(io.read_index::<Rxdctl>(queue)?.has(Rxdctl::ENABLE)))
+}
+
+/// The chip takes its time to switch a queue on; before that, its tail must not be written.
+fn wait_enabled(mut enabled: impl FnMut() -> Result<bool>) -> Result {
+    for _ in 0..10 {
+        if enabled()? {
+            return Ok(());
+        }
+        fsleep(Delta::from_millis(1));
+    }
+    Err(ETIMEDOUT)
+}
+
+/// Switches all rings off, and waits until the chip has ended what it was doing.
+pub(crate) fn stop(io: &Mmio, queues: usize) {
+    io.write(Tctl::PSP);
+    for queue in 0..queues {
+        io.write_index(queue, Txdctl::new(0));
+        io.write_index(queue, Rxdctl::new(0));
+    }
+    let _ = io.flush();
+    fsleep(Delta::from_millis(10));
+}
+
+/// Received frames are spread over `queues` by their hash.
+fn spread(io: &Mmio, queues: usize) {
+    for (index, bytes) in rss_key::<40>().chunks_exact(4).enumerate() {
+        let word = bytes
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| (word << 8) | u32::from(byte));
+        io.write_index(index, Rssrk::new(word));
+    }
+    let queue_of = |entry: usize| entry.checked_rem(queues).unwrap_or(0) as u32 & 0xf;
+    for index in 0..32usize {
+        let first = index.wrapping_mul(4);
+        let word = (0..4usize).fold(0, |word, byte| {
+            word | queue_of(first.wrapping_add(byte)) << byte.wrapping_mul(8)
+        });
+        io.write_index(index, Reta::new(word));
+    }
+    io.write(Rxcsum::IPOFL | Rxcsum::TUOFL | Rxcsum::CRCOFL | Rxcsum::PCSD);
+    io.write(Mrqc::RSS | Mrqc::FIELDS);
+}
+
+/// Says which vector is whose. Returns the vectors of queues, as a mask.
+pub(crate) fn route(nic: &Nic<'_>, rings: &Rings) -> u32 {
+    let io = nic.io();
+    if nic.interrupt_mode() != Mode::MsiX {
+        io.write(Gpie::new(0));
+        return 0;
+    }
+    io.write(Gpie::MSIX_MODE | Gpie::PBA | Gpie::EIAME | Gpie::NSICR);
+    let mut ivar = [0u32; 8];
+    let mut mask = 0u32;
+    for (queue, pair) in rings.pairs().iter().enumerate() {
+        let entry = IVAR_VALID | (pair.vector & 0x1f);
+        // Receive in the first byte, transmit in the second; the upper half is for queues from 8.
+        let shift = if queue < 8 { 0 } else { 16 };
+        if let Some(word) = ivar.get_mut(queue & 7) {
+            *word |= (entry | (entry << 8)) << shift;
+        }
+        mask |= 1u32 << (pair.vector & 0x1f);
+    }
+    for (index, word) in ivar.into_iter().enumerate() {
+        io.write_index(index, Ivar::new(word));
+    }
+    if let Some(other) = nic.other_vector() {
+        io.write(IvarMisc::new((IVAR_VALID | (other & 0x1f)) << 8));
+    }
+    mask
+}

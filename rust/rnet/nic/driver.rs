@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a driver of a NIC implements.
+
+use kernel::{
+    error::VTABLE_DEFAULT_ERROR,
+    prelude::*,
+    str::CStr, //
+};
+
+use super::{
+    AddressFilter,
+    LinkSettings,
+    Nic,
+    Rings, //
+};
+use crate::{
+    dma::Descriptor,
+    napi::Budget,
+    netdev::{
+        Device,
+        Features, //
+    },
+    pci,
+    ring::{
+        RxDescriptor,
+        RxPort,
+        TxPort, //
+    },
+    rtnl::Rtnl,
+    skb::{
+        Qdisc,
+        TxSkb,
+        Xmit, //
+    },
+    stats::LinkStats,
+};
+
+/// What a device can have.
+pub struct Limits {
+    /// The most queue pairs.
+    pub queues: u32,
+    /// The shortest and the longest ring, in descriptors.
+    pub ring: (u32, u32),
+    /// Rings have a multiple of this many descriptors.
+    pub ring_step: u32,
+    /// The length of rings at first.
+    pub ring_default: u32,
+    /// The smallest and the largest MTU, in bytes.
+    pub mtu: (u32, u32),
+    /// The memory BAR with the registers.
+    pub bar: u32,
+    /// How large it has to be at least, in bytes.
+    pub bar_len: usize,
+    /// The offset of a register that is never all ones while the device is there.
+    pub alive: usize,
+}
+
+/// What the device is, for the stack.
+pub struct Identity {
+    /// The MAC address; `None` for a random one, which is said in the log.
+    pub address: Option<[u8; 6]>,
+    /// The offloads that are on at the start.
+    pub features: Features,
+    /// The offloads that can be switched.
+    pub hw_features: Features,
+    /// The offloads that VLAN devices can use.
+    pub vlan_features: Features,
+}
+
+/// Whose interrupt it was, where all come on one vector.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Another device's.
+    NotOurs,
+    /// Ours, and not of the queues.
+    Other,
+    /// Ours, and of the queues: they are polled.
+    Queues,
+}
+
+/// A driver of a PCI NIC: the data of one port, and what the layer calls.
+///
+/// The layer owns the network device, the rings, the NAPIs, the interrupts and the mapping of the
+/// registers, and the order in which they end. The driver keeps what it knows about the hardware.
+/// Everything that a callback needs is lent to it as [`Nic`].
+#[vtable]
+pub trait Driver: Sized + Send + Sync + 'static {
+    /// What a transmit descriptor looks like.
+    type TxDesc: Descriptor;
+
+    /// What a receive descriptor looks like.
+    type RxDesc: RxDescriptor;
+
+    /// What the driver keeps for each transmit queue, new each time the device goes up.
+    type TxState: Default + Send + 'static;
+
+    /// The driver's name, as in `/sys/bus/pci/drivers/`.
+    const NAME: &'static CStr;
+
+    /// The devices it can drive.
+    const IDS: &'static [pci::Id];
+
+    /// What the hardware can have.
+    const LIMITS: Limits;
+
+    /// Whether transmit tails are at this offset. `None` for a queue that is not there.
+    fn tx_tail(queue: u32) -> Option<usize>;
+
+    /// Whether receive tails are at this offset. `None` for a queue that is not there.
+    fn rx_tail(queue: u32) -> Option<usize>;
+
+    /// Resets and examines the device. No DMA, no interrupts yet. Process context.
+    fn probe(pci: &pci::Probe<'_>) -> Result<Self>;
+
+    /// What the stack is told about it.
+    fn identity(&self) -> Identity;
+
+    /// The device goes up: it is reset and told its rings, which are empty (transmit) or filled
+    /// (receive) and not rung yet. Interrupts stay off. With `reset`, nothing is known about the
+    /// state of the device: somebody has reset it, or it does not do what it should. RTNL; may
+    /// sleep.
+    fn start(&self, nic: &Nic<'_>, rings: &Rings, reset: bool, rtnl: &Rtnl) -> Result;
+
+    /// Everything is ready: interrupts on. RTNL; may sleep.
+    fn enable(&self, nic: &Nic<'_>);
+
+    /// The device goes down: interrupts off. No queue is polled any more when it returns, since
+    /// the layer waits. RTNL; may sleep.
+    fn disable(&self, nic: &Nic<'_>);
+
+    /// The device goes down: no more DMA. Also called after a [`start`](Self::start) that failed.
+    /// The layer switches off bus mastering after that. RTNL; may sleep.
+    fn stop(&self, nic: &Nic<'_>);
+
+    /// The driver lets go of the device. Process context.
+    fn remove(&self, nic: &Nic<'_>);
+
+    /// Sends a packet. The queue's lock is held, softirqs are off.
+    fn start_xmit<'call>(
+        &self,
+        skb: TxSkb<'call>,
+        tx: &mut TxPort<'_, Self::TxDesc, Self::TxState>,
+    ) -> Xmit<'call, Qdisc>;
+
+    /// Receives. Softirq, in the poll function of the queue's NAPI.
+    fn receive(&self, rx: &mut RxPort<'_, Self::RxDesc>, budget: &mut Budget<'_>);
+
+    /// Switches the interrupt of a vector on again, after its NAPI has completed. Softirq.
+    fn rearm(&self, nic: &Nic<'_>, vector: u32);
+
+    /// An interrupt that is not of a queue, on a vector of its own. Hard interrupt.
+    fn other_interrupt(&self, nic: &Nic<'_>);
+
+    /// An interrupt where there is one vector for everything. Where it was the queues', the driver
+    /// has switched it off until [`rearm`](Self::rearm). Hard interrupt.
+    fn interrupt(&self, nic: &Nic<'_>) -> Cause;
+
+    /// What is to be done from time to time while the device is up: the time until the next one,
+    /// in milliseconds. Process context, may sleep, must not take RTNL.
+    fn service(&self, nic: &Nic<'_>) -> u32;
+
+    /// The receive filter has changed. The address lock is held, softirqs are off; not called while
+    /// the device is down.
+    fn set_filter(&self, nic: &Nic<'_>, filter: &AddressFilter<'_>);
+
+    /// The MAC address has become `addr`. RTNL.
+    fn set_address(&self, nic: &Nic<'_>, addr: [u8; 6]) -> Result;
+
+    /// Frames of VLAN `vid` are to come in, or no longer. RTNL; also while the device is down.
+    fn set_vlan(&self, nic: &Nic<'_>, vid: u16, on: bool) -> Result;
+
+    /// Switches the hardware to `features`. RTNL; also while the device is down.
+    fn set_features(&self, nic: &Nic<'_>, features: Features) -> Result;
+
+    /// Removes offloads from `wanted` that cannot be had together. RTNL.
+    fn fix_features(&self, _dev: &Device, _wanted: Features) -> Features {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// What `ethtool` without options shows. RTNL; may sleep. C callback: `get_link_ksettings`.
+    fn link_settings(&self, _nic: &Nic<'_>) -> Result<LinkSettings> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Negotiates the link anew. RTNL; may sleep. C callback: `nway_reset`.
+    fn negotiate(&self, _nic: &Nic<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Adds what the device counts itself to the standard counters, without reading registers. Any
+    /// context; must not sleep.
+    fn stats64(&self, _stats: &mut LinkStats) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}

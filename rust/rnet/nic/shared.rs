@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The part of a NIC's data that does not depend on its driver.
+
+use core::ptr::NonNull;
+
+use kernel::{
+    prelude::*,
+    types::Opaque, //
+};
+use net_bindings as nb;
+
+use super::QueueStats;
+use crate::{
+    irq::Mode,
+    mmio::Mmio,
+    netdev::Device,
+    pci::{
+        self,
+        Resources, //
+    },
+};
+
+/// A function of a work item.
+pub(super) type Work = unsafe extern "C" fn(*mut nb::work_struct);
+
+/// What does not depend on the driver.
+///
+/// # Invariants
+///
+/// `resources` and `netdev` outlive this value: the PCI adapter waits for its end.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Shared {
+    resources: NonNull<Resources>,
+    netdev: NonNull<nb::net_device>,
+    stats: QueueStats,
+    #[pin]
+    pub(super) service: Opaque<nb::delayed_work>,
+    #[pin]
+    pub(super) recovery: Opaque<nb::delayed_work>,
+}
+
+// SAFETY: What the pointers point to is reached from any thread; work items are made for that.
+unsafe impl Send for Shared {}
+// SAFETY: See above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// # Safety
+    ///
+    /// `resources` and `netdev` must fulfil the type invariant; the functions must be safe to call
+    /// with the work items in the returned value.
+    pub(super) unsafe fn new(
+        resources: NonNull<Resources>,
+        netdev: NonNull<nb::net_device>,
+        queues: u32,
+        service: Work,
+        recovery: Work,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            resources,
+            netdev,
+            stats: QueueStats::new(queues)?,
+            service <- Opaque::ffi_init(move |work| {
+                // SAFETY: The place for a work item, pinned. Disabled until the device is up.
+                unsafe {
+                    nb::init_service_work(work, Some(service));
+                    nb::disable_delayed_work_sync(work);
+                }
+            }),
+            recovery <- Opaque::ffi_init(move |work| {
+                // SAFETY: The place for a work item, pinned.
+                unsafe { nb::init_recovery_work(work, Some(recovery)) };
+            }),
+        }? Error)
+    }
+
+    pub(super) fn resources(&self) -> &Resources {
+        // SAFETY: By the type invariant.
+        unsafe { self.resources.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn io(&self) -> &Mmio {
+        self.resources().io()
+    }
+
+    #[inline]
+    pub(super) fn dev(&self) -> &Device {
+        // SAFETY: By the type invariant.
+        unsafe { Device::from_raw(self.netdev.as_ptr()) }
+    }
+
+    pub(super) fn netdev(&self) -> NonNull<nb::net_device> {
+        self.netdev
+    }
+
+    pub(super) fn pci(&self) -> pci::Device<'_> {
+        self.resources().device()
+    }
+
+    pub(super) fn dma(&self) -> NonNull<nb::device> {
+        self.resources().dma()
+    }
+
+    pub(super) fn queue_stats(&self) -> &QueueStats {
+        &self.stats
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.resources().vectors().mode()
+    }
+
+    pub(super) fn queue_vectors(&self) -> u32 {
+        self.resources().vectors().for_queues()
+    }
+
+    pub(super) fn other_vector(&self) -> Option<u32> {
+        self.resources().vectors().other()
+    }
+
+    pub(super) fn irq(&self, vector: u32) -> Result<u32> {
+        self.resources().vectors().irq(vector)
+    }
+
+    pub(super) fn service_in(&self, ms: u32) {
+        // SAFETY: Initialised; while it is disabled, nothing happens.
+        unsafe { nb::schedule_work_msecs(self.service.get(), ms) };
+    }
+
+    pub(super) fn recover(&self) {
+        // SAFETY: Initialised; once it is disabled, nothing happens.
+        unsafe { nb::schedule_work_msecs(self.recovery.get(), 0) };
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Shared {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Initialised; process context. Work that was never scheduled again ends here.
+        unsafe {
+            nb::disable_delayed_work_sync(self.service.get());
+            nb::disable_delayed_work_sync(self.recovery.get());
+        }
+        self.resources().release_user();
+    }
+}

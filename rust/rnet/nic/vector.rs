@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An interrupt vector, its NAPI, and the queues that it serves.
+
+use core::ptr::NonNull;
+
+use kernel::{
+    ffi::{
+        c_int,
+        c_void, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+use net_bindings as nb;
+
+use super::{
+    core::Core,
+    running::Queues,
+    Cause,
+    Driver, //
+};
+use crate::{
+    irq::Line,
+    napi::Budget, //
+};
+
+/// How many packets of one ring are freed in one poll.
+const CLEAN: u32 = 256;
+
+/// A vector that serves queues.
+///
+/// # Invariants
+///
+/// `napi` was added to the device of `core`, and is deleted with this value. `core` outlives it.
+/// `queues` are those of the same [`Running`](super::running::Running), and there while NAPI is
+/// enabled.
+#[repr(C)]
+pub(super) struct Vector<D: Driver> {
+    /// First, so that both have the same address.
+    napi: Opaque<nb::napi_struct>,
+    core: NonNull<Core<D>>,
+    pub(super) index: u32,
+    pub(super) queues: KVec<NonNull<Queues<D>>>,
+    pub(super) line: Option<Line>,
+    pub(super) enabled: bool,
+}
+
+// SAFETY: Reached from any thread through NAPI, which runs one poll at a time.
+unsafe impl<D: Driver> Send for Vector<D> {}
+
+impl<D: Driver> Vector<D> {
+    /// Adds a NAPI, with the settings that the NAPI of this number had before. RTNL. C function:
+    /// `netif_napi_add_config()`. Errors: `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// `core` must be the data of a registered network device and outlive the returned value.
+    pub(super) unsafe fn new(core: NonNull<Core<D>>, index: u32) -> Result<Pin<KBox<Self>>> {
+        let this = KBox::pin(
+            Self {
+                napi: Opaque::zeroed(),
+                core,
+                index,
+                queues: KVec::new(),
+                line: None,
+                enabled: false,
+            },
+            GFP_KERNEL,
+        )?;
+        // SAFETY: The NAPI is pinned, and deleted with the value; the device is registered. The
+        // poll function fits the type, by `repr(C)`.
+        unsafe {
+            nb::netif_napi_add_config(
+                core.as_ref().shared().dev().as_raw(),
+                this.napi.get(),
+                Some(Self::poll),
+                index as c_int,
+            )
+        };
+        // INVARIANT: Just added.
+        Ok(this)
+    }
+
+    pub(super) fn napi(&self) -> NonNull<nb::napi_struct> {
+        // SAFETY: The address of a member is not null.
+        unsafe { NonNull::new_unchecked(self.napi.get()) }
+    }
+
+    /// The poll function.
+    unsafe extern "C" fn poll(napi: *mut nb::napi_struct, budget: c_int) -> c_int {
+        // SAFETY: Called by the core for an enabled NAPI, which lies at the start of a `Vector`, one
+        // poll at a time. The vector stays until it is disabled, which waits for this.
+        let this = unsafe { &*napi.cast::<Self>() };
+        // SAFETY: By the type invariant.
+        let core = unsafe { this.core.as_ref() };
+        let limit = u32::try_from(budget).unwrap_or(0);
+        let mut credit = Budget::new(limit);
+        let mut complete = true;
+        for queues in &this.queues {
+            // SAFETY: By the type invariant the queues are there. This is their NAPI.
+            complete &= unsafe { queues.as_ref().poll(core, CLEAN, budget, &mut credit) };
+        }
+        // Netpoll only frees packets: it must not complete.
+        if limit == 0 {
+            return 0;
+        }
+        if !complete || !credit.has_credit() {
+            return budget;
+        }
+        let used = credit.used() as c_int;
+        // SAFETY: In the poll function, with less than the budget used, once.
+        if unsafe { nb::napi_complete_done(napi, used) } {
+            core.driver().rearm(&core.nic(), this.index);
+        }
+        used
+    }
+
+    /// The interrupt of a vector of its own.
+    pub(super) unsafe extern "C" fn queue_interrupt(
+        _irq: c_int,
+        vector: *mut c_void,
+    ) -> nb::irqreturn_t {
+        // SAFETY: Requested with a vector as its cookie, which stays until the interrupt is freed.
+        // Hard interrupt: interrupts are off.
+        unsafe { nb::napi_schedule_irqoff((*vector.cast::<Self>()).napi.get()) };
+        nb::irqreturn::IRQ_HANDLED
+    }
+
+    /// The interrupt for everything.
+    pub(super) unsafe extern "C" fn shared_interrupt(
+        _irq: c_int,
+        vector: *mut c_void,
+    ) -> nb::irqreturn_t {
+        // SAFETY: Requested with a vector as its cookie, which stays until the interrupt is freed.
+        let this = unsafe { &*vector.cast::<Self>() };
+        // SAFETY: By the type invariant.
+        let core = unsafe { this.core.as_ref() };
+        match core.driver().interrupt(&core.nic()) {
+            Cause::NotOurs => return nb::irqreturn::IRQ_NONE,
+            Cause::Other => {}
+            // SAFETY: A NAPI that is there; interrupts are off.
+            Cause::Queues => unsafe { nb::napi_schedule_irqoff(this.napi.get()) },
+        }
+        nb::irqreturn::IRQ_HANDLED
+    }
+
+    /// The interrupt of everything but queues.
+    pub(super) unsafe extern "C" fn other_interrupt(
+        _irq: c_int,
+        core: *mut c_void,
+    ) -> nb::irqreturn_t {
+        // SAFETY: Requested with the device's data as its cookie, which outlives the interrupt.
+        let core = unsafe { &*core.cast::<Core<D>>() };
+        core.driver().other_interrupt(&core.nic());
+        nb::irqreturn::IRQ_HANDLED
+    }
+}
+
+impl<D: Driver> Drop for Vector<D> {
+    fn drop(&mut self) {
+        self.line = None;
+        // SAFETY: By the type invariant the NAPI was added; it is disabled, or was never enabled.
+        // This waits for a grace period, so the memory may go after that.
+        unsafe { nb::netif_napi_del(self.napi.get()) };
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A device that is bound to a driver, from probe to removal.
+
+use core::ptr::NonNull;
+
+use kernel::prelude::*;
+use net_bindings as nb;
+
+use super::{
+    Probe,
+    Resources, //
+};
+use crate::{
+    module::ModuleCtx,
+    netdev::{
+        Builder,
+        Registration, //
+    },
+    netns::Net,
+    nic::{
+        stat_ops,
+        Core,
+        Driver, //
+    },
+    rtnl,
+};
+
+/// What the PCI device's driver data points to.
+///
+/// # Invariants
+///
+/// The data of the network device points to `resources` until [`Resources::release_user`], which is
+/// waited for before they end.
+pub(super) struct Bound<D: Driver> {
+    netdev: Option<Registration<Core<D>>>,
+    resources: KBox<Resources>,
+}
+
+impl<D: Driver> Bound<D> {
+    /// Binds a device.
+    ///
+    /// # Safety
+    ///
+    /// In probe of `pdev`; the value must be dropped when it is removed.
+    pub(super) unsafe fn new(pdev: NonNull<nb::pci_dev>, ctx: ModuleCtx) -> Result<Self> {
+        let () = Core::<D>::CHECK;
+        let limits = D::LIMITS;
+        let queues = limits.queues.min(online_cpus());
+        // SAFETY: By the requirement of this function.
+        let resources = KBox::new(
+            unsafe { Resources::new(pdev, D::NAME, &limits, queues)? },
+            GFP_KERNEL,
+        )?;
+        let driver = D::probe(&Probe::new(resources.device(), resources.io()))?;
+        let identity = driver.identity();
+        let builder = Builder::<Core<D>>::ethernet_queues(c"eth%d", limits.queues)?
+            .mtu_range(limits.mtu.0, limits.mtu.1)
+            .features(identity.features)
+            .hw_features(identity.hw_features)
+            .vlan_features(identity.vlan_features);
+        let builder = match identity.address {
+            Some(addr) => builder.address(addr),
+            None => {
+                pr_warn!(
+                    "{}: no valid MAC address in the device: a random one\n",
+                    resources.device().name()
+                );
+                builder.random_address()
+            }
+        };
+        let netdev = NonNull::new(builder.as_raw()).ok_or(EINVAL)?;
+        // SAFETY: A device of our own, not registered; its parent outlives it.
+        unsafe {
+            nb::netdev_set_parent(netdev.as_ptr(), nb::pci_dev_device(pdev.as_ptr()));
+            nb::netdev_set_watchdog(netdev.as_ptr(), 4000);
+            nb::netdev_add_unicast_flt(netdev.as_ptr());
+            nb::netif_set_affinity_auto(netdev.as_ptr());
+            nb::netdev_set_stat_ops(netdev.as_ptr(), stat_ops::Table::<D>::OPS);
+            // The driver says when there is a link.
+            nb::netif_carrier_off(netdev.as_ptr());
+        }
+        resources.add_user();
+        // SAFETY: The data is of this device, and the resources are waited for.
+        let data = unsafe { Core::new(driver, netdev, NonNull::from(&*resources), queues) };
+        let mut this = Self {
+            netdev: None,
+            resources,
+        };
+        // Last: the core may open the device at once.
+        this.netdev = Some(builder.register(ctx, Net::init_net(), data)?);
+        Ok(this)
+    }
+
+    /// The data of the network device.
+    pub(super) fn core(&self) -> Option<&Core<D>> {
+        self.netdev.as_ref().map(Registration::data)
+    }
+
+    pub(super) fn netdev(&self) -> Option<&Registration<Core<D>>> {
+        self.netdev.as_ref()
+    }
+
+    pub(super) fn resources(&self) -> &Resources {
+        &self.resources
+    }
+}
+
+impl<D: Driver> Drop for Bound<D> {
+    fn drop(&mut self) {
+        if let Some(netdev) = self.netdev.take() {
+            let core = netdev.data();
+            core.retire();
+            netdev.unregister();
+            // Whoever else ends it does that under RTNL: it has ended when RTNL was free.
+            drop(rtnl::lock());
+            core.driver().remove(&core.nic());
+        }
+        self.resources.wait_unused();
+    }
+}
+
+/// How many CPUs are on line. C function: `num_online_cpus()`.
+fn online_cpus() -> u32 {
+    // SAFETY: No requirement.
+    unsafe { nb::num_online_cpus() }.max(1)
+}

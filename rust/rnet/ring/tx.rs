@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Transmit rings.
+
+use core::{
+    cell::UnsafeCell,
+    ptr::{
+        null_mut,
+        NonNull, //
+    },
+};
+
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+use net_bindings as nb;
+
+use super::{
+    after,
+    distance,
+    RingAddress, //
+};
+use crate::{
+    dma::{
+        Descriptor,
+        Descriptors, //
+    },
+    mmio::Doorbell,
+    nic::TxStats,
+    skb::DropReason, //
+};
+
+/// How a slot's memory was mapped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mapped {
+    /// Not at all: a context descriptor, or a further piece of what an earlier slot has mapped.
+    No,
+    /// With `dma_map_single()`.
+    Single,
+    /// With `skb_frag_dma_map()`.
+    Page,
+}
+
+/// What belongs to one descriptor.
+pub(super) struct Slot {
+    pub(super) dma: nb::dma_addr_t,
+    pub(super) len: u32,
+    pub(super) mapped: Mapped,
+    /// In the first slot of a packet: the packet, the slot of its last descriptor, and what it
+    /// counts for.
+    pub(super) skb: *mut nb::sk_buff,
+    pub(super) last: u32,
+    pub(super) bytes: u32,
+    pub(super) packets: u32,
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        dma: 0,
+        len: 0,
+        mapped: Mapped::No,
+        skb: null_mut(),
+        last: 0,
+        bytes: 0,
+        packets: 0,
+    };
+}
+
+/// A ring of descriptors for packets on their way out.
+///
+/// One side fills it, under the transmit lock of its queue; the other, its NAPI, cleans it.
+///
+/// # Invariants
+///
+/// The slots from `clean` up to `next` belong to the cleaning side, all others to the filling side.
+/// Both are below `len`. A slot that is mapped holds a mapping for `dev` that nobody else undoes.
+pub(crate) struct TxRing<D: Descriptor> {
+    pub(super) desc: Descriptors<D>,
+    slots: KVVec<UnsafeCell<Slot>>,
+    len: u32,
+    next: UnsafeCell<u32>,
+    clean: UnsafeCell<u32>,
+    /// Where `clean` was when somebody last looked for a stuck queue.
+    seen: UnsafeCell<u32>,
+    pub(super) doorbell: Doorbell,
+    pub(super) txq: NonNull<nb::netdev_queue>,
+    pub(super) dev: NonNull<nb::device>,
+    pub(super) netdev: NonNull<nb::net_device>,
+    pub(super) stats: Arc<TxStats>,
+}
+
+// SAFETY: The two sides use what is theirs, by the type invariant; the packets may be freed by any
+// thread.
+unsafe impl<D: Descriptor> Send for TxRing<D> {}
+// SAFETY: See above.
+unsafe impl<D: Descriptor> Sync for TxRing<D> {}
+
+impl<D: Descriptor> TxRing<D> {
+    /// The longest packet has this many descriptors more than it has pieces: a context, and a gap
+    /// that keeps the tail from the head.
+    const SPARE: u32 = 4;
+
+    /// A queue with less room than this is stopped. It fits every packet: the pieces of the
+    /// largest one that the stack makes, cut where a descriptor is too short for them.
+    pub(super) const STOP: u32 = nb::MAX_SKB_FRAGS + 1 + 16 + Self::SPARE;
+
+    /// A stopped queue with this much room is woken.
+    pub(super) const WAKE: u32 = Self::STOP + 8;
+
+    /// The shortest ring.
+    pub(crate) const MIN: u32 = 64;
+
+    /// Allocates a ring of `len` descriptors. Process context. Errors: `EINVAL` for a length below
+    /// [`MIN`](Self::MIN); `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must stay bound and mapped through `doorbell`, and `netdev`, of which `txq` is a
+    /// queue, must stay allocated, while the returned value exists.
+    pub(crate) unsafe fn new(
+        len: u32,
+        dev: NonNull<nb::device>,
+        netdev: NonNull<nb::net_device>,
+        txq: NonNull<nb::netdev_queue>,
+        doorbell: Doorbell,
+        stats: Arc<TxStats>,
+    ) -> Result<Self> {
+        const { assert!(Self::WAKE < Self::MIN, "the shortest ring can be woken") };
+        if len < Self::MIN {
+            return Err(EINVAL);
+        }
+        let mut slots = KVVec::with_capacity(len as usize, GFP_KERNEL)?;
+        for _ in 0..len {
+            slots.push(UnsafeCell::new(Slot::EMPTY), GFP_KERNEL)?;
+        }
+        Ok(Self {
+            // SAFETY: By the requirement of this function.
+            desc: unsafe { Descriptors::new(dev, len as usize)? },
+            slots,
+            len,
+            next: UnsafeCell::new(0),
+            clean: UnsafeCell::new(0),
+            seen: UnsafeCell::new(0),
+            doorbell,
+            txq,
+            dev,
+            netdev,
+            stats,
+        })
+    }
+
+    /// Where the ring lies.
+    pub(crate) fn address(&self) -> RingAddress {
+        RingAddress {
+            dma: self.desc.dma(),
+            bytes: self.desc.bytes() as u32,
+            len: self.len,
+        }
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, at: u32) -> Option<*mut Slot> {
+        self.slots.get(at as usize).map(UnsafeCell::get)
+    }
+
+    #[inline]
+    pub(super) fn after(&self, at: u32) -> u32 {
+        after(at, self.len)
+    }
+
+    /// Where the filling side goes on.
+    #[inline]
+    pub(super) fn next(&self) -> u32 {
+        // SAFETY: Valid for reads; the other side sees what was written before.
+        unsafe { nb::smp_load_acquire_u32(self.next.get()) }
+    }
+
+    #[inline]
+    fn clean_at(&self) -> u32 {
+        // SAFETY: Valid for reads; the other side sees what was written before.
+        unsafe { nb::smp_load_acquire_u32(self.clean.get()) }
+    }
+
+    /// Hands everything before `next` to the cleaning side.
+    ///
+    /// # Safety
+    ///
+    /// Only for the filling side, with complete packets before `next`.
+    #[inline]
+    pub(super) unsafe fn publish(&self, next: u32) {
+        // SAFETY: Valid for writes, only by the filling side.
+        unsafe { nb::smp_store_release_u32(self.next.get(), next) };
+    }
+
+    /// How many descriptors the filling side may use.
+    #[inline]
+    pub(super) fn free(&self) -> u32 {
+        let used = distance(self.clean_at(), self.next(), self.len);
+        self.len.wrapping_sub(1).wrapping_sub(used)
+    }
+
+    /// Undoes the mapping of a slot.
+    ///
+    /// # Safety
+    ///
+    /// The slot must belong to the caller's side, and the device must not use it any more.
+    #[inline]
+    pub(super) unsafe fn unmap(&self, at: u32) {
+        let Some(slot) = self.slot(at) else { return };
+        // SAFETY: Ours by the requirement; what is mapped was mapped for `dev` with this length.
+        unsafe {
+            match (*slot).mapped {
+                Mapped::No => {}
+                Mapped::Single => {
+                    nb::dma_unmap_to_device(self.dev.as_ptr(), (*slot).dma, (*slot).len as usize)
+                }
+                Mapped::Page => nb::dma_unmap_page_to_device(
+                    self.dev.as_ptr(),
+                    (*slot).dma,
+                    (*slot).len as usize,
+                ),
+            }
+            (*slot).mapped = Mapped::No;
+        }
+    }
+
+    /// Takes the packet that begins at `at` out of the ring: its skb, the slot after it, and what
+    /// it counts for.
+    ///
+    /// # Safety
+    ///
+    /// Only for the cleaning side, with `at` where a packet begins that the device is done with.
+    #[inline]
+    unsafe fn take(&self, at: u32) -> (*mut nb::sk_buff, u32, u32, u32) {
+        let Some(slot) = self.slot(at) else {
+            return (null_mut(), self.after(at), 0, 0);
+        };
+        // SAFETY: Ours by the requirement.
+        let (skb, last, bytes, packets) = unsafe {
+            let skb = core::mem::replace(&mut (*slot).skb, null_mut());
+            (skb, (*slot).last, (*slot).bytes, (*slot).packets)
+        };
+        let mut slot = at;
+        loop {
+            // SAFETY: Between the first and the last slot of a packet: ours by the requirement.
+            unsafe { self.unmap(slot) };
+            if slot == last {
+                break;
+            }
+            slot = self.after(slot);
+        }
+        (skb, self.after(last), bytes, packets)
+    }
+
+    /// Frees the packets that the device has sent, at most `limit`, and wakes the queue. `budget`
+    /// is NAPI's, 0 for netpoll. False when there may be more.
+    ///
+    /// # Safety
+    ///
+    /// Only for the cleaning side: in the poll function of the ring's NAPI.
+    pub(crate) unsafe fn clean(&self, limit: u32, budget: i32) -> bool {
+        let begin = self.clean_at();
+        let next = self.next();
+        let mut at = begin;
+        let (mut count, mut packets, mut bytes) = (0u32, 0u32, 0u32);
+        while at != next && count < limit {
+            let Some(slot) = self.slot(at) else { break };
+            // SAFETY: Between `clean` and `next`: ours.
+            if !self.desc.is_done(unsafe { (*slot).last } as usize) {
+                break;
+            }
+            // SAFETY: A packet begins at `at`, since it did at `clean` and each is taken as a
+            // whole; its last descriptor, and so all of them, are done.
+            let (skb, after, its_bytes, its_packets) = unsafe { self.take(at) };
+            if !skb.is_null() {
+                // SAFETY: The ring owned it. `budget` says whether this is NAPI or netpoll.
+                unsafe { nb::napi_consume_skb(skb, budget) };
+            }
+            bytes = bytes.wrapping_add(its_bytes);
+            packets = packets.wrapping_add(its_packets);
+            count = count.wrapping_add(1);
+            at = after;
+        }
+        if at == begin {
+            return true;
+        }
+        // SAFETY: Only we write it; the slots before it are empty.
+        unsafe { nb::smp_store_release_u32(self.clean.get(), at) };
+        self.stats.packets.add(packets.into());
+        self.stats.bytes.add(bytes.into());
+        // SAFETY: A queue of a device that is there. Counted as sent by the same amounts.
+        unsafe { nb::netdev_tx_completed_queue(self.txq.as_ptr(), count, bytes) };
+        // SAFETY: No requirement. The filling side stops the queue, then looks at `clean`; here
+        // `clean` is written, then the queue is looked at: one of both sees the other.
+        unsafe { nb::smp_mb() };
+        // SAFETY: A queue of a device that is there.
+        if self.free() >= Self::WAKE && unsafe { nb::netif_tx_queue_stopped(self.txq.as_ptr()) } {
+            // SAFETY: A queue of a device that is there, whose ring has room.
+            unsafe { nb::netif_tx_wake_queue(self.txq.as_ptr()) };
+            self.stats.woken.add(1);
+        }
+        count < limit
+    }
+
+    /// Whether there are packets and none has been sent since this was last asked. Any context, one
+    /// caller at a time.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let (clean, next) = (self.clean_at(), self.next());
+        // SAFETY: Only touched here, by one caller at a time; a word.
+        let seen = unsafe { self.seen.get().replace(clean) };
+        clean != next && seen == clean
+    }
+}
+
+impl<D: Descriptor> Drop for TxRing<D> {
+    fn drop(&mut self) {
+        let next = self.next();
+        let mut at = self.clean_at();
+        while at != next {
+            // SAFETY: Nobody else uses the ring any more, and the device does not: the layer has
+            // stopped it. A packet begins at `at`.
+            let (skb, after, ..) = unsafe { self.take(at) };
+            if !skb.is_null() {
+                // SAFETY: The ring owned it.
+                unsafe { nb::dev_kfree_skb_any_reason(skb, DropReason::DEV_READY.as_raw()) };
+            }
+            at = after;
+        }
+    }
+}

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Two ports of an 82576 on one wire, each with a driver and a network namespace of its own.
+
+The VM has to have them: selftests/vm/run --qemu-args="$(selftests/lib/port.py)".
+"""
+
+import contextlib
+import glob
+import json
+import os
+import socket
+import sys
+import time
+
+import kernel
+import ktap
+import net
+import tools
+
+PCI = "/sys/bus/pci"
+ID = ("0x8086\n", "0x10c9\n")
+# The drivers of the two ends; what igb does on both ends is the reference.
+PAIRS = ("rigb-igb", "rigb-rigb", "igb-igb")
+V4, V6 = ("192.0.2.1", "192.0.2.2"), ("fd00::1", "fd00::2")
+NAMES = ("p0", "p1")
+
+
+def qemu_args():
+    """What QEMU has to be told."""
+    args = []
+    for n in (1, 2):
+        args.append("-device pcie-root-port,id=slot%d,chassis=%d" % (n, n))
+        args.append("-netdev hubport,hubid=1,id=wire%d" % n)
+        args.append("-device igb,id=nic%d,bus=slot%d,netdev=wire%d,mac=52:54:00:00:00:%02x" % (n, n, n, n))
+    return " ".join(args)
+
+
+def devices():
+    """The addresses of the ports on the PCI bus."""
+    found = []
+    for path in sorted(glob.glob(PCI + "/devices/*")):
+        if (kernel.read(path + "/vendor") + "\n", kernel.read(path + "/device") + "\n") == ID:
+            found.append(os.path.basename(path))
+    return found
+
+
+def need():
+    """Skips where there are no two ports, or no drivers."""
+    kernel.need_module("rigb")
+    if len(devices()) < 2:
+        raise ktap.Skip("no two ports of an 82576 (8086:10c9)")
+    if not os.path.exists(PCI + "/drivers/igb"):
+        tools.attempt("modprobe igb")
+
+
+def main():
+    """A test program for ports."""
+    return ktap.main(need)
+
+
+def driver_of(device):
+    """The name of the driver that a device is bound to, or None."""
+    path = "%s/devices/%s/driver" % (PCI, device)
+    return os.path.basename(os.readlink(path)) if os.path.islink(path) else None
+
+
+def unbind(device):
+    """Takes a device from its driver."""
+    if driver_of(device):
+        kernel.write("%s/devices/%s/driver/unbind" % (PCI, device), device)
+
+
+def bind(device, driver):
+    """Gives a device to a driver, by its name."""
+    if driver_of(device) != driver:
+        unbind(device)
+        kernel.write("%s/devices/%s/driver_override" % (PCI, device), driver + "\n")
+        kernel.write("%s/drivers/%s/bind" % (PCI, driver), device)
+    ktap.equal("driver of " + device, driver_of(device), driver)
+
+
+def interface(device):
+    """The network device of a PCI device, in the main namespace."""
+    names = glob.glob("%s/devices/%s/net/*" % (PCI, device))
+    return os.path.basename(names[0]) if names else None
+
+
+class Pair:
+    """The two ends, each up in its own namespace."""
+
+    def __init__(self, drivers, mtu=1500, up=True):
+        self.drivers = drivers.split("-")
+        self.devices = devices()[:2]
+        self.spaces = []
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        for device, driver, name in zip(self.devices, self.drivers, NAMES):
+            bind(device, driver)
+            # A namespace that has just ended gives its device back a little later.
+            ktap.wait_for("the network device of " + device, lambda device=device: interface(device))
+            os.unshare(os.CLONE_NEWNET)
+            self.spaces.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+            os.setns(home, os.CLONE_NEWNET)
+            old = interface(device)
+            tools.run("ip link set dev %s down" % old)
+            tools.run("ip link set dev %s name %s netns /proc/%d/fd/%d"
+                      % (old, name, os.getpid(), self.spaces[-1]))
+        self.home = home
+        kernel.private_mounts()
+        if up:
+            self.up(mtu)
+
+    @contextlib.contextmanager
+    def side(self, end):
+        """Inside, this process is at one end."""
+        os.setns(self.spaces[end], os.CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            os.setns(self.home, os.CLONE_NEWNET)
+
+    def run(self, end, command):
+        """The output of a command at one end; %s in it is the device."""
+        with self.side(end):
+            return tools.run(command.replace("%s", NAMES[end]))
+
+    def attempt(self, end, command):
+        """(status, output, errors) of a command at one end."""
+        with self.side(end):
+            return tools.attempt(command.replace("%s", NAMES[end]))
+
+    def up(self, mtu=1500):
+        """Addresses, and both ends up with a link."""
+        for end in (0, 1):
+            self.run(end, "ip link set dev lo up")
+            self.run(end, "ip link set dev %%s mtu %d up" % mtu)
+            self.run(end, "ip addr replace %s/24 dev %%s" % V4[end])
+            if mtu >= 1280:
+                self.run(end, "ip addr replace %s/64 dev %%s nodad" % V6[end])
+        self.wait_link()
+
+    def link(self, end):
+        """What ip says of the device."""
+        return json.loads(self.run(end, "ip -j -s -d link show dev %s"))[0]
+
+    def wait_link(self, up=True):
+        """Waits until both ends have a link, or none."""
+        for end in (0, 1):
+            ktap.wait_for("link of %s %s" % (NAMES[end], "up" if up else "down"),
+                          lambda end=end: ("LOWER_UP" in self.link(end)["flags"]) == up, 15)
+
+    def mtu(self, mtu):
+        """Sets both ends' MTU."""
+        for end in (0, 1):
+            self.run(end, "ip link set dev %%s mtu %d" % mtu)
+        self.wait_link()
+
+    def socket(self, end, family, kind):
+        """A socket at one end, with room for much."""
+        with self.side(end):
+            sock = socket.socket(family, kind)
+        sock.settimeout(20 * ktap.SLOW)
+        net.set_buffer(sock, net.SO_RCVBUFFORCE, socket.SO_RCVBUF, 8 << 20)
+        return sock
+
+    def udp(self, addresses=V4, source=0, port=0):
+        """(sender at one end, receiver at the other), connected to each other."""
+        family = net.family(addresses[0])
+        sender, receiver = (self.socket(end, family, socket.SOCK_DGRAM) for end in (source, 1 - source))
+        sender.bind((addresses[source], port))
+        receiver.bind((addresses[1 - source], 0))
+        sender.connect(receiver.getsockname())
+        receiver.connect(sender.getsockname())
+        return sender, receiver
+
+    def tcp(self, addresses=V4):
+        """A connection: (this end, the other)."""
+        family = net.family(addresses[0])
+        one, listener = (self.socket(end, family, socket.SOCK_STREAM) for end in (0, 1))
+        with listener:
+            listener.bind((addresses[1], 0))
+            listener.listen(1)
+            one.connect(listener.getsockname())
+            other, _ = listener.accept()
+        other.settimeout(20 * ktap.SLOW)
+        return one, other
+
+    def ping(self, count=3, size=56, address=V4[1], end=0):
+        """Pings that all have to be answered."""
+        out = self.run(end, "ping -q -c %d -i 0.05 -W 5 -s %d %s" % (count, size, address))
+        ktap.check(" %d received" % count in out, "ping: " + out)
+
+    def statistics(self, end):
+        """The standard counters of the device: {"rx_packets": ...}."""
+        stats = self.link(end)["stats64"]
+        return {way + "_" + key: value for way in ("rx", "tx") for key, value in stats[way].items()}
+
+
+def settled():
+    """Gives work that was started a moment."""
+    time.sleep(0.2 * ktap.SLOW)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(qemu_args() + "\n")

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The port works again, by itself, after what happens to it. Some cases poke registers: boot with iomem=relaxed."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+# pylint: disable=wrong-import-position
+import mmap
+import struct
+import subprocess
+import time
+
+import kernel
+import ktap
+import port
+
+TXDCTL, STRIDE, ENABLE = 0xE028, 0x40, 1 << 25
+
+
+class Registers:
+    """The registers of a port, from user space."""
+
+    def __init__(self, device):
+        try:
+            self.file = os.open("%s/devices/%s/resource0" % (port.PCI, device), os.O_RDWR)
+            self.map = mmap.mmap(self.file, 0x20000)
+        except OSError as error:
+            raise ktap.Skip("no access to registers (iomem=relaxed): %s" % error) from error
+
+    def read(self, offset):
+        """One register."""
+        return struct.unpack_from("<I", self.map, offset)[0]
+
+    def write(self, offset, value):
+        """One register."""
+        struct.pack_into("<I", self.map, offset, value)
+
+
+def answers(pair):
+    """Whether the other end answers."""
+    status, _, _ = pair.attempt(0, "ping -q -c 1 -W 1 " + port.V4[1])
+    return status == 0
+
+
+@ktap.case(limit=200)
+def function_reset():
+    """echo 1 > reset, idle and under traffic: the port works again without being set down and up."""
+    pair = port.Pair("rigb-igb")
+    path = "%s/devices/%s/reset" % (port.PCI, pair.devices[0])
+    for loaded in (False, True):
+        pair.ping()
+        flood = None
+        if loaded:
+            with pair.side(0):
+                flood = subprocess.Popen(["ping", "-q", "-f", "-s", "1400", port.V4[1]],
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            port.settled()
+        kernel.write(path, "1")
+        ktap.wait_for("the other end answers", lambda: answers(pair), 20)
+        if flood:
+            flood.kill()
+            flood.wait()
+        pair.ping()
+
+
+@ktap.case(limit=200)
+def reset_while_down():
+    """A reset while the port is down: it goes up after that."""
+    pair = port.Pair("rigb-igb")
+    pair.run(0, "ip link set dev %s down")
+    kernel.write("%s/devices/%s/reset" % (port.PCI, pair.devices[0]), "1")
+    pair.run(0, "ip link set dev %s up")
+    pair.up()
+    pair.ping()
+
+
+@ktap.case(limit=200)
+def stuck_queue():
+    """The device stops sending: found and mended within 5 seconds of the first packet that waits."""
+    pair = port.Pair("rigb-igb")
+    pair.ping()
+    registers = Registers(pair.devices[0])
+    for queue in range(2):
+        offset = TXDCTL + STRIDE * queue
+        registers.write(offset, registers.read(offset) & ~ENABLE)
+    start = time.monotonic()
+    ktap.check(not answers(pair), "switching the queues off changed nothing")
+    ktap.wait_for("the other end answers", lambda: answers(pair), 20)
+    taken = time.monotonic() - start
+    ktap.note("mended after %.1f s" % taken)
+    # Found within 4 s; then there is the link to be negotiated, and neighbours to be found.
+    ktap.check(taken < 8 * ktap.SLOW, "it took %.1f s" % taken)
+    pair.ping()
+
+
+@ktap.case(limit=200)
+def suspended():
+    """Devices are suspended and resumed: the port works again."""
+    kernel_test = "/sys/power/pm_test"
+    if not os.path.exists(kernel_test):
+        raise ktap.Skip("no pm_test")
+    pair = port.Pair("rigb-rigb")
+    pair.ping()
+    kernel.write(kernel_test, "devices")
+    try:
+        kernel.write("/sys/power/state", "freeze")
+    finally:
+        kernel.write(kernel_test, "none")
+    ktap.wait_for("the other end answers", lambda: answers(pair), 20)
+    pair.ping()
+
+
+if __name__ == "__main__":
+    sys.exit(port.main())
