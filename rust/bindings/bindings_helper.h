@@ -4,15 +4,19 @@
  * is decided by the allow-lists in bindgen_parameters beside this file.
  */
 
+#include <linux/btf.h>
 #include <linux/ethtool.h>
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
+#include <linux/interrupt.h>
 #include <linux/kobject.h>
 #include <linux/moduleparam.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
 #include <linux/sysfs.h>
+#include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
 #include <net/dropreason-core.h>
 #include <net/net_namespace.h>
 

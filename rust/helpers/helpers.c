@@ -22,9 +22,13 @@
 #endif
 
 #include "barrier.c"
+#include "btf.c"
 #include "kobject.c"
 #include "net_namespace.c"
 #include "netdevice.c"
 #include "percpu.c"
 #include "rtnetlink.c"
 #include "skbuff.c"
+#include "sock.c"
+#include "softnet.c"
+#include "tracepoint.c"

@@ -6,6 +6,8 @@
 //! ([`netdev`]), the packets ([`skb`]), network namespaces ([`netns`]), per-CPU counters
 //! ([`percpu`]), statistics ([`stats`]), ethtool ([`ethtool`]), sysfs ([`sysfs`]), module parameters
 //! ([`module_param!`](crate::module_param)) and what ties them to a module's life ([`mod@module`]).
+//! A module that looks at packets on their way attaches to tracepoints ([`trace`]) and reads the
+//! backlog of each CPU ([`softnet`]).
 //!
 //! # The rules that the types enforce
 //!
@@ -30,6 +32,7 @@ const __LOG_PREFIX: &[u8] = b"rnet\0";
 pub use kernel;
 
 pub mod ethtool;
+pub mod identity;
 pub mod log2;
 pub mod module;
 pub mod netdev;
@@ -40,8 +43,11 @@ mod print;
 mod registry;
 pub mod rtnl;
 pub mod skb;
+pub mod softnet;
 pub mod stats;
+pub mod switches;
 pub mod sysfs;
+pub mod trace;
 
 pub use param::{
     Param,
