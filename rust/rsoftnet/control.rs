@@ -11,7 +11,8 @@ use rnet::{
     prelude::*,
     trace::{
         events,
-        Attached, //
+        Attached,
+        Detach, //
     }, //
 };
 
@@ -48,9 +49,12 @@ macro_rules! attachments {
 
             /// Detaches what is not needed any more.
             fn detach(&mut self, needed: u32) {
+                let mut together = Detach::new();
                 $(
                     if needed & at::$bit == 0 {
-                        self.$field = None;
+                        if let Some(attached) = self.$field.take() {
+                            together.add(attached);
+                        }
                     }
                 )+
             }

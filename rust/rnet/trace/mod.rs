@@ -33,8 +33,10 @@ pub use packet::{
     PacketRef,
     ReasonNo, //
 };
+pub(crate) use tracepoint::synchronize;
 pub use tracepoint::{
     Attached,
+    Detach,
     Event,
     Probe, //
 };

@@ -101,7 +101,7 @@ pub trait Probe<E: Event>: Send + Sync + 'static {
 /// let seen = Arc::new(Seen(Counters::new()?), GFP_KERNEL)?;
 /// let attached = Attached::<events::NetifRx, Seen>::new(ctx, seen.clone())?;
 /// ```
-pub struct Attached<E: Event, P: Probe<E>>(#[allow(dead_code)] Handle<Inner<E, P>>);
+pub struct Attached<E: Event, P: Probe<E>>(Handle<Inner<E, P>>);
 
 impl<E: Event, P: Probe<E>> Attached<E, P> {
     /// Attaches `probe`. Process context; may sleep.
@@ -158,20 +158,84 @@ impl<E, P> Inner<E, P> {
     }
 }
 
-impl<E: Event, P: Probe<E>> Registered for Inner<E, P> {
-    fn unregister(&self) {
+impl<E: Event, P: Probe<E>> Inner<E, P> {
+    /// Takes the probe away, once; calls that have begun may still run. True if it was there.
+    fn take_away(&self) -> bool {
         if self.registered.xchg(0, Full) != 1 {
-            return;
+            return false;
         }
-        // SAFETY: Registered before with these, once because of the exchange. Process context; the
-        // second waits for calls that have begun.
+        // SAFETY: Registered before with these, once because of the exchange. Process context.
         unsafe {
             nb::tracepoint_probe_unregister(
                 self.tp,
                 <E as table::Entry>::trampoline::<P>(table::Key(())),
                 self.data(),
-            );
-            nb::tracepoint_synchronize_unregister();
+            )
+        };
+        true
+    }
+}
+
+impl<E: Event, P: Probe<E>> Registered for Inner<E, P> {
+    fn unregister(&self) {
+        if self.take_away() {
+            synchronize();
+        }
+    }
+}
+
+/// Waits for all calls of probes that have begun. Process context. C function:
+/// `tracepoint_synchronize_unregister()`.
+pub(crate) fn synchronize() {
+    // SAFETY: Process context.
+    unsafe { nb::tracepoint_synchronize_unregister() };
+}
+
+/// Several probes that are detached together: one wait for all of them, when this is dropped.
+///
+/// # Examples
+///
+/// ```ignore
+/// let mut together = Detach::new();
+/// together.add(received);
+/// together.add(sent);
+/// drop(together);
+/// ```
+pub struct Detach {
+    /// What calls that have begun may still use.
+    kept: KVec<Arc<dyn Registered>>,
+}
+
+impl Default for Detach {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Detach {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { kept: KVec::new() }
+    }
+
+    /// Takes a probe away. It may still be running until `self` has been dropped. Process context.
+    pub fn add<E: Event, P: Probe<E>>(&mut self, attached: Attached<E, P>) {
+        let inner = attached.0.share();
+        if self.kept.reserve(1, GFP_KERNEL).is_ok()
+            && inner.take_away()
+            && self.kept.push(inner, GFP_KERNEL).is_err()
+        {
+            synchronize();
+        }
+        // Without memory to keep it, this waits for it alone.
+        drop(attached);
+    }
+}
+
+impl Drop for Detach {
+    fn drop(&mut self) {
+        if !self.kept.is_empty() {
+            synchronize();
         }
     }
 }
