@@ -14,10 +14,10 @@ import os
 import re
 import sys
 
-MODES = {"ro": (0o444, "RO"), "rw": (0o644, "RW"), "wo": (0o200, "WO")}
+MODES = {"ro": (0o444, "RO"), "rw": (0o644, "RW"), "wo": (0o200, "WO"), "root_ro": (0o400, "RO"), "root_rw": (0o600, "RW")}
 
 TABLE = re.compile(r"static\s+(\w+)\s*:\s*\[Attribute<.*?;\s*(\d+)\s*\]\s*=\s*\[(.*?)\n?\];", re.S)
-ATTRIBUTE = re.compile(r'Attribute::(ro|rw|wo)\(\s*c"([^"]+)"')
+ATTRIBUTE = re.compile(r'Attribute::(ro|rw|wo|root_ro|root_rw)\(\s*c"([^"]+)"')
 PLACE = re.compile(r'(?:(Dir::under_kernel|Dir::under_device|Group::new)\(([^;]*?)c"([^"]+)"|\.(child)\(([^;]*?))'
                    r"\s*,\s*&(\w+)\s*,", re.S)
 PARAMETER = re.compile(r"module_param!\s*\{.*?static\s+(\w+)\s*:.*?mode:\s*0o(\d+)", re.S)
@@ -37,6 +37,37 @@ def crates(repo):
     return found
 
 
+# A tree below /sys/kernel: let dir = parent.child(NAME, TABLE, ...), and tables that are chosen by a function.
+TREE = re.compile(r"Dir::under_kernel\([^;]*\)\?;.*\.child\(", re.S)
+CHILD = re.compile(r'(?:let\s+(\w+)\s*=\s*)?(\w+)\s*\.child\(\s*(?:c"([^"]+)"|&cpu_name\(\w+\)\?|(\w+)\.name\(\)),\s*&?(\w+),')
+CHOSEN = re.compile(r"=>\s*\(&(\w+),\s*&(\w+)\)")
+
+
+def tree(name, text, tables, problems):
+    """As made(), for a module with a tree of directories; stages and the like are <stage>."""
+    top = re.search(r'let\s+(\w+)\s*=\s*Dir::under_kernel\([^;]*?c"([^"]+)"\s*,\s*&(\w+)', text)
+    places, paths, placed = {top.group(1): "/sys/kernel/" + top.group(2)}, {}, {top.group(3)}
+    chosen = {"all": {a for a, _ in CHOSEN.findall(text)}, "each": {b for _, b in CHOSEN.findall(text)}}
+    found = [(top.group(3), places[top.group(1)])]
+    children = CHILD.findall(text)
+    if len(children) != len(re.findall(r"\.child\(", text)):
+        problems.append("%s: of %d directories %d are understood" % (name, len(re.findall(r"\.child\(", text)), len(children)))
+    for variable, parent, literal, named, table in children:
+        place = "%s/%s" % (places[parent], literal or ("<%s>" % named if named else "cpu<N>"))
+        places[variable] = place
+        found += [(each, place) for each in chosen.get(table, {table})]
+    for table, place in found:
+        placed.add(table)
+        if table not in tables:
+            problems.append("%s: %s is no table of attributes" % (name, table))
+        for access, attribute in tables.get(table, ()):
+            paths["%s/%s" % (place, attribute)] = MODES[access]
+    for variable, file in re.findall(r'(\w+)\s*\.report\(\s*c"([^"]+)"', text):
+        paths["%s/%s" % (places[variable], file)] = MODES["root_ro"]
+    problems += ["%s: the table %s is put nowhere" % (name, table) for table in set(tables) - placed]
+    return paths, problems
+
+
 def made(name, text):
     """{path: (mode, letters)} of the files that a module makes, and what could not be understood."""
     tables, paths, problems = {}, {}, []
@@ -48,6 +79,8 @@ def made(name, text):
         problems.append("%s: there are attributes outside of a table" % name)
     if re.search(r"\.mode\(0o", text):
         problems.append("%s: .mode() is not understood by this check" % name)
+    if TREE.search(text):
+        return tree(name, text, tables, problems)
     tops = [m for m in PLACE.finditer(text) if m.group(1)]
     for match in PLACE.finditer(text):
         kind, _, directory, child, arguments, table = match.groups()

@@ -17,7 +17,9 @@ import sys
 REQUIRED = (
     "net_device sk_buff net kobject attribute attribute_group kobj_attribute kobj_type "
     "net_device_ops ethtool_ops ethtool_drvinfo pernet_operations pcpu_lstats notifier_block "
-    "rtnl_link_stats64 net_generic kernel_param kernel_param_ops module skb_shared_info"
+    "rtnl_link_stats64 net_generic kernel_param kernel_param_ops module skb_shared_info "
+    "softnet_data napi_struct sd_flow_limit tracepoint bin_attribute btf_type btf_param "
+    "drop_reason_list sock nsproxy"
 ).split()
 
 VOLATILE, CONST, RESTRICT, TYPEDEF, TYPE_TAG = 9, 10, 11, 8, 18

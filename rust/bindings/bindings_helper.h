@@ -4,6 +4,7 @@
  * is decided by the allow-lists in bindgen_parameters beside this file.
  */
 
+#include <linux/btf.h>
 #include <linux/ethtool.h>
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
@@ -16,6 +17,8 @@
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
 #include <linux/sysfs.h>
+#include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
 #include <linux/workqueue.h>
 #include <net/dropreason-core.h>
 #include <net/net_namespace.h>

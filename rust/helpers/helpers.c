@@ -22,6 +22,7 @@
 #endif
 
 #include "barrier.c"
+#include "btf.c"
 #include "dma.c"
 #include "interrupt.c"
 #include "io.c"
@@ -36,4 +37,7 @@
 #include "rtnetlink.c"
 #include "skbtx.c"
 #include "skbuff.c"
+#include "sock.c"
+#include "softnet.c"
+#include "tracepoint.c"
 #include "workqueue.c"

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/capability.h>
+#include <linux/nsproxy.h>
+#include <linux/rtnetlink.h>
+#include <linux/rwsem.h>
+#include <linux/sched.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
@@ -46,6 +50,33 @@ __rnet_helper struct net *rnet_helper_init_net(void)
 __rnet_helper unsigned int rnet_helper_net_inum(const struct net *net)
 {
 	return net->ns.inum;
+}
+
+__rnet_helper struct net *rnet_helper_current_net(void)
+{
+	return current->nsproxy->net_ns;
+}
+
+__rnet_helper void rnet_helper_net_rwsem_down_read(void)
+{
+	down_read(&net_rwsem);
+}
+
+__rnet_helper void rnet_helper_net_rwsem_up_read(void)
+{
+	up_read(&net_rwsem);
+}
+
+/* With net_rwsem held. */
+__rnet_helper struct net *rnet_helper_net_find(unsigned int inum)
+{
+	struct net *net;
+
+	for_each_net(net) {
+		if (net->ns.inum == inum)
+			return net;
+	}
+	return NULL;
 }
 
 __rnet_helper bool rnet_helper_net_capable(const struct net *net, int cap)

@@ -2,6 +2,7 @@
 
 #include <linux/etherdevice.h>
 #include <linux/skbuff.h>
+#include <net/dropreason.h>
 #include <net/dst.h>
 
 /*
@@ -61,4 +62,19 @@ __rnet_helper const u8 *rnet_helper_skb_data(const struct sk_buff *skb)
 __rnet_helper void rnet_helper_dev_consume_skb_any(struct sk_buff *skb)
 {
 	dev_consume_skb_any(skb);
+}
+
+__rnet_helper struct net_device *rnet_helper_skb_dev(const struct sk_buff *skb)
+{
+	return READ_ONCE(skb->dev);
+}
+
+/* The kernel's own reasons are static; those of modules are not looked at. */
+__rnet_helper unsigned int rnet_helper_drop_reasons(const char *const **names)
+{
+	const struct drop_reason_list *list =
+		rcu_dereference_raw(drop_reasons_by_subsys[SKB_DROP_REASON_SUBSYS_CORE]);
+
+	*names = list->reasons;
+	return list->n_reasons;
 }

@@ -6,6 +6,8 @@
 //! ([`netdev`]), the packets ([`skb`]), network namespaces ([`netns`]), per-CPU counters
 //! ([`percpu`]), statistics ([`stats`]), ethtool ([`ethtool`]), sysfs ([`sysfs`]), module parameters
 //! ([`module_param!`](crate::module_param)) and what ties them to a module's life ([`mod@module`]).
+//! A module that looks at packets on their way attaches to tracepoints ([`trace`]) and reads the
+//! backlog of each CPU ([`softnet`]).
 //!
 //! # The rules that the types enforce
 //!
@@ -31,6 +33,7 @@ pub use kernel;
 
 pub mod dma;
 pub mod ethtool;
+pub mod identity;
 mod irq;
 pub mod log2;
 pub mod mmio;
@@ -47,9 +50,12 @@ mod registry;
 pub mod ring;
 pub mod rtnl;
 pub mod skb;
+pub mod softnet;
 pub mod stats;
+pub mod switches;
 pub mod sysfs;
 mod text;
+pub mod trace;
 
 pub use param::{
     Param,

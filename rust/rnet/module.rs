@@ -19,7 +19,8 @@ use net_bindings as nb;
 
 use crate::{
     netdev,
-    registry, //
+    registry,
+    trace, //
 };
 
 /// A module on the layer. Used through [`module!`](crate::module!).
@@ -121,6 +122,8 @@ fn quiesce() {
         nb::synchronize_net();
         nb::rcu_barrier();
     }
+    // For probes whose `Detach` was leaked, which the registry does not know any more.
+    trace::synchronize();
     netdev::free_override_tables();
 }
 

@@ -9,6 +9,18 @@
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 
+mod cells;
+mod histogram;
+mod reset;
+
+pub(crate) use cells::sealed;
+pub use cells::{
+    Cells,
+    Pinned, //
+};
+pub use histogram::Histogram;
+pub use reset::Resettable;
+
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -154,6 +166,12 @@ impl<C: CounterSet> Drop for Counters<C> {
         // SAFETY: By the type invariant this is ours, and with `self` goes the last way to it.
         unsafe { nb::free_percpu(self.ptr.as_ptr().cast()) };
     }
+}
+
+/// Whether a CPU is online now. C function: `cpu_online()`.
+pub fn is_online(cpu: CpuId) -> bool {
+    // SAFETY: A `CpuId` is below `nr_cpu_ids`.
+    unsafe { nb::cpu_online(cpu.as_u32()) }
 }
 
 /// All CPUs that can ever be online on this machine. C macro: `for_each_possible_cpu()`.

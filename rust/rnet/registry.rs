@@ -153,6 +153,11 @@ impl<R: Registered + 'static> Handle<R> {
 }
 
 impl<R: Registered + 'static> Handle<R> {
+    /// Another reference to what is registered.
+    pub(crate) fn share(&self) -> Arc<R> {
+        self.0.clone()
+    }
+
     /// Leaves the registration to [`sweep`], which ends it and drops what belongs to it.
     pub(crate) fn until_exit(self) {
         let this = ManuallyDrop::new(self);

@@ -54,13 +54,18 @@ use core::{
 use kernel::{
     fmt,
     prelude::*,
+    str::CStr,
     types::Opaque, //
 };
 use net_bindings as nb;
 
-use crate::netns::{
-    Net,
-    NetRead, //
+use crate::{
+    identity::Id,
+    netns::{
+        Net,
+        NetRead, //
+    },
+    rtnl::Rtnl, //
 };
 
 /// Ends the driver's half of a device: what its destructor does.
@@ -118,6 +123,27 @@ impl Device {
         // SAFETY: The device is valid. A namespace outlives the devices in it. Moving a device
         // takes RTNL, and the namespace's state is let go a grace period after its last device.
         unsafe { Net::from_raw(nb::dev_net(self.as_raw())) }
+    }
+
+    /// The device of this name in a namespace. C function: `__dev_get_by_name()`.
+    pub fn by_name<'a>(net: &'a Net, name: &CStr, _rtnl: &'a Rtnl) -> Option<&'a Self> {
+        // SAFETY: Valid namespace; RTNL is held, which keeps what is found registered.
+        let dev = NonNull::new(unsafe { nb::__dev_get_by_name(net.as_raw(), name.as_char_ptr()) })?;
+        // SAFETY: As above, for as long as RTNL is held.
+        Some(unsafe { Self::from_raw(dev.as_ptr()) })
+    }
+
+    /// Which device this is.
+    #[inline(always)]
+    pub fn id(&self) -> Id<Self> {
+        Id::of(self.as_raw())
+    }
+
+    /// The namespace, where a packet of the device is on its way, which keeps both.
+    #[inline(always)]
+    pub(crate) fn net_id_in_softirq(&self) -> Id<Net> {
+        // SAFETY: Valid device.
+        Id::of(unsafe { nb::dev_net(self.as_raw()) })
     }
 
     /// The interface index, unique in its namespace. C member: `dev->ifindex`.

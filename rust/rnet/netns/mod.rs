@@ -32,6 +32,7 @@ use kernel::types::Opaque;
 use net_bindings as nb;
 
 use crate::{
+    identity::Id,
     netdev::Device,
     rtnl::Rtnl, //
 };
@@ -66,6 +67,36 @@ impl Net {
     pub fn init_net() -> &'static Self {
         // SAFETY: `init_net` is static.
         unsafe { Self::from_raw(nb::init_net()) }
+    }
+
+    /// Which namespace this is.
+    pub fn id(&self) -> Id<Self> {
+        Id::of(self.as_raw())
+    }
+
+    /// The namespace of the current task. Process context.
+    pub fn with_current<R>(f: impl FnOnce(&Net) -> R) -> R {
+        // SAFETY: A task in process context has its namespaces, which it holds while it runs here.
+        f(unsafe { Self::from_raw(nb::current_net()) })
+    }
+
+    /// Calls `f` with the namespace of this inode number, if there is one: it does not begin to end
+    /// ([`Pernet::pre_exit`]) before `f` has returned. Process context; may sleep. C lock:
+    /// `net_rwsem`.
+    pub fn with_inum<R>(inum: u32, f: impl FnOnce(&Net) -> R) -> Option<R> {
+        // SAFETY: Process context. A namespace leaves the list, under this semaphore, before its
+        // exit callbacks run.
+        unsafe {
+            nb::net_rwsem_down_read();
+            let net = nb::net_find(inum);
+            let result = if net.is_null() {
+                None
+            } else {
+                Some(f(Self::from_raw(net)))
+            };
+            nb::net_rwsem_up_read();
+            result
+        }
     }
 
     /// A reference that keeps the namespace from ending, for a short while. `None` if it has begun

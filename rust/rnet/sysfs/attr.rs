@@ -160,6 +160,20 @@ impl<T> Attribute<T> {
         }
     }
 
+    /// A file that only its owner can read (0400): not what containers should see.
+    pub const fn root_ro(name: &'static CStr, show: fn(&T, &mut Page<'_>) -> Result) -> Self {
+        Self::ro(name, show).mode(0o400)
+    }
+
+    /// A file that only its owner can read and write (0600). As [`rw`](Self::rw).
+    pub const fn root_rw(
+        name: &'static CStr,
+        show: fn(&T, &mut Page<'_>) -> Result,
+        store: fn(&T, Input<'_>) -> Result,
+    ) -> Self {
+        Self::rw(name, show, store).mode(0o600)
+    }
+
     /// Another mode, such as 0400 for what containers should not see. Bits that sysfs does not
     /// allow (writing for others, execution) are left out.
     pub const fn mode(mut self, mode: u16) -> Self {

@@ -24,11 +24,17 @@ use kernel::{
 use net_bindings as nb;
 use pin_init::zeroed;
 
-use super::attr::{
-    Attribute,
-    Group,
-    GroupMemory,
-    Owner, //
+use super::{
+    attr::{
+        Attribute,
+        Group,
+        GroupMemory,
+        Owner, //
+    },
+    report::{
+        Report,
+        Text, //
+    },
 };
 use crate::{
     module::ModuleCtx,
@@ -100,6 +106,22 @@ impl Dir {
     ) -> Result<SubDir> {
         self.0.child(name, attrs, data)
     }
+
+    /// A file in this directory, 0400, for what has to be seen as a whole: `make` is called when
+    /// somebody begins to read, and whatever the reader's buffer, all pieces are of that text. It
+    /// may sleep.
+    ///
+    /// Sixteen can read at the same time; a seventeenth takes the place of the first, who gets
+    /// `EAGAIN` and begins anew. Process context. Errors: `ENOMEM`; `EEXIST` for a name in use;
+    /// `ENOENT` if the directory is being removed.
+    pub fn report<T: Send + Sync + 'static>(
+        &self,
+        name: &'static CStr,
+        data: Arc<T>,
+        make: fn(&T, &mut Text) -> Result,
+    ) -> Result {
+        self.0.report(Report::new(name, 0o400, data, make)?)
+    }
 }
 
 impl SubDir {
@@ -129,6 +151,8 @@ struct Inner {
     /// Held while a child is made, so that the directory is not removed meanwhile.
     #[pin]
     children: Mutex<KVec<Arc<Inner>>>,
+    #[pin]
+    reports: Mutex<KVec<Report>>,
 }
 
 // SAFETY: The kobject is reference-counted and locked by the core; the group's data is `Send` and
@@ -156,6 +180,7 @@ impl Inner {
                 owner,
                 present: Atomic::new(0),
                 children <- new_mutex!(KVec::new()),
+                reports <- new_mutex!(KVec::new()),
             }),
             GFP_KERNEL,
         )
@@ -212,6 +237,21 @@ impl Inner {
         unsafe { Self::create(inner.clone(), self.kobj.get(), name)? };
         children.push(inner.clone(), GFP_KERNEL)?;
         Ok(SubDir(inner))
+    }
+
+    fn report(&self, report: Report) -> Result {
+        // Held until the file is there, so that the directory is not removed before.
+        let _children = self.children.lock();
+        if self.present.load(Acquire) == 0 {
+            return Err(ENOENT);
+        }
+        let mut reports = self.reports.lock();
+        reports.reserve(1, GFP_KERNEL)?;
+        // SAFETY: Our own directory is there as long as we hold the lock. The file goes with the
+        // directory, and its memory, which does not move, with the kobject.
+        to_result(unsafe { nb::sysfs_create_bin_file(self.kobj.get(), report.as_raw()) })?;
+        reports.push(report, GFP_KERNEL)?;
+        Ok(())
     }
 }
 

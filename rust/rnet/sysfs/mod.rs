@@ -6,6 +6,9 @@
 //! that comes and goes with a network device; a [`Dir`] is one with a life of its own, under
 //! `/sys/kernel`, a device, or another [`Dir`].
 //!
+//! A file shows one value. What has to be read as a whole, because hundreds of files are not from one
+//! moment, goes into a [report](Dir::report).
+//!
 //! # Lifetime
 //!
 //! The functions run only between creation and removal: removal waits for those that run, and a
@@ -23,6 +26,7 @@
 
 mod attr;
 mod dir;
+mod report;
 
 pub use attr::{
     Attribute,
@@ -35,3 +39,4 @@ pub use dir::{
     Dir,
     SubDir, //
 };
+pub use report::Text;

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <net/sock.h>
+
+__rnet_helper struct net *rnet_helper_sock_net(const struct sock *sk)
+{
+	return sock_net(sk);
+}

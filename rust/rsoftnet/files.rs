@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The files under `/sys/kernel/rsoftnet/`.
+//!
+//! Documented in `Documentation/ABI/testing/sysfs-kernel-rsoftnet`.
+
+use kernel::{
+    cpu::CpuId,
+    str::CString,
+    sync::Arc, //
+};
+use rnet::{
+    log2::Log2,
+    percpu::possible_cpus,
+    prelude::*,
+    sysfs::{
+        Attribute,
+        Dir,
+        Input,
+        Page, //
+    },
+    trace::ReasonNo, //
+};
+
+use crate::{
+    backlog::{
+        Backlog,
+        BACKLOG,
+        BACKLOG_CPU, //
+    },
+    control::Control,
+    core::Unused,
+    filter, snapshot,
+    stage::{
+        Count,
+        Latency,
+        Stage,
+        Target, //
+    },
+};
+
+/// One number.
+pub(crate) fn show(page: &mut Page<'_>, value: u64) -> Result {
+    page.emit(fmt!("{}\n", value))
+}
+
+fn show_state(page: &mut Page<'_>, state: Option<bool>) -> Result {
+    match state {
+        Some(on) => show(page, on.into()),
+        None => page.emit(fmt!("partial\n")),
+    }
+}
+
+/// What may be written to reset something: 1 and nothing else.
+fn expect_one(input: Input<'_>) -> Result {
+    match input.number::<u32>()? {
+        1 => Ok(()),
+        _ => Err(EINVAL),
+    }
+}
+
+// --- everything --------------------------------------------------------------
+
+static TOP: [Attribute<Control>; 2] = [
+    Attribute::root_rw(
+        c"enable",
+        |c, page| show_state(page, c.state(Stage::MASK | Latency::MASK)),
+        |c, input| c.switch(Stage::MASK | Latency::MASK, input.bool()?),
+    ),
+    Attribute::wo(c"reset", |c, input| {
+        expect_one(input)?;
+        Stage::ALL.iter().for_each(|s| c.core.reset_stage(*s));
+        Latency::ALL.iter().for_each(|l| c.core.reset_latency(*l));
+        Ok(())
+    }),
+];
+
+static STAGES: [Attribute<Control>; 2] = [
+    Attribute::root_rw(
+        c"enable",
+        |c, page| show_state(page, c.state(Stage::MASK)),
+        |c, input| c.switch(Stage::MASK, input.bool()?),
+    ),
+    Attribute::wo(c"reset", |c, input| {
+        expect_one(input)?;
+        Stage::ALL.iter().for_each(|s| c.core.reset_stage(*s));
+        Ok(())
+    }),
+];
+
+static LATENCIES: [Attribute<Control>; 2] = [
+    Attribute::root_rw(
+        c"enable",
+        |c, page| show_state(page, c.state(Latency::MASK)),
+        |c, input| c.switch(Latency::MASK, input.bool()?),
+    ),
+    Attribute::wo(c"reset", |c, input| {
+        expect_one(input)?;
+        Latency::ALL.iter().for_each(|l| c.core.reset_latency(*l));
+        Ok(())
+    }),
+];
+
+static FILTER: [Attribute<Control>; 2] = [
+    Attribute::root_rw(c"device", filter::show_device, filter::store_device),
+    Attribute::root_rw(c"netns", filter::show_netns, filter::store_netns),
+];
+
+// --- stages ----------------------------------------------------------------------
+
+/// A stage, on one CPU or on all.
+struct OfStage {
+    control: Arc<Control>,
+    stage: Stage,
+    cpu: Option<CpuId>,
+}
+
+impl OfStage {
+    fn show(&self, page: &mut Page<'_>, count: Option<Count>) -> Result {
+        let count = count.ok_or(EIO)?;
+        let counts = &self.control.core.counts;
+        show(
+            page,
+            match self.cpu {
+                Some(cpu) => counts.read(count, cpu),
+                None => counts.sum(count),
+            },
+        )
+    }
+
+    fn show_count(&self, page: &mut Page<'_>) -> Result {
+        self.show(page, Some(self.stage.counts().count))
+    }
+
+    /// One line for each reason that there was.
+    fn show_reasons(&self, page: &mut Page<'_>) -> Result {
+        let reasons = &self.control.core.reasons;
+        for reason in ReasonNo::all() {
+            let count = match self.cpu {
+                Some(cpu) => reasons.read(reason, cpu),
+                None => reasons.sum(reason),
+            };
+            if let (Some(name), true) = (reason.name(), count != 0) {
+                page.emit(fmt!("{} {}\n", name.to_str().unwrap_or("?"), count))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How often each CPU was woken, from CPU 0 on.
+    fn show_targets(&self, page: &mut Page<'_>) -> Result {
+        let targets = &self.control.core.targets;
+        for (place, cpu) in possible_cpus().enumerate() {
+            let space = if place == 0 { "" } else { " " };
+            let count = match self.cpu {
+                Some(source) => targets.read(Target::of(cpu), source),
+                None => targets.sum(Target::of(cpu)),
+            };
+            page.emit(fmt!("{}{}", space, count))?;
+        }
+        page.emit(fmt!("\n"))
+    }
+}
+
+fn show_enabled(s: &OfStage, page: &mut Page<'_>) -> Result {
+    show_state(page, s.control.state(s.stage.bit()))
+}
+
+fn store_enabled(s: &OfStage, input: Input<'_>) -> Result {
+    s.control.switch(s.stage.bit(), input.bool()?)
+}
+
+fn reset_stage(s: &OfStage, input: Input<'_>) -> Result {
+    expect_one(input)?;
+    s.control.core.reset_stage(s.stage);
+    Ok(())
+}
+
+static STAGE: [Attribute<OfStage>; 3] = [
+    Attribute::root_rw(c"enable", show_enabled, store_enabled),
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::wo(c"reset", reset_stage),
+];
+static STAGE_CPU: [Attribute<OfStage>; 1] =
+    [Attribute::root_ro(c"count", |s, page| s.show_count(page))];
+
+static SOFTIRQ_ENTRY: [Attribute<OfStage>; 4] = [
+    Attribute::root_rw(c"enable", show_enabled, store_enabled),
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"ksoftirqd", |s, page| s.show(page, s.stage.other(0))),
+    Attribute::wo(c"reset", reset_stage),
+];
+static SOFTIRQ_ENTRY_CPU: [Attribute<OfStage>; 2] = [
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"ksoftirqd", |s, page| s.show(page, s.stage.other(0))),
+];
+
+static POLL: [Attribute<OfStage>; 5] = [
+    Attribute::root_rw(c"enable", show_enabled, store_enabled),
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"work", |s, page| s.show(page, s.stage.other(0))),
+    Attribute::root_ro(c"full", |s, page| s.show(page, s.stage.other(1))),
+    Attribute::wo(c"reset", reset_stage),
+];
+static POLL_CPU: [Attribute<OfStage>; 3] = [
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"work", |s, page| s.show(page, s.stage.other(0))),
+    Attribute::root_ro(c"full", |s, page| s.show(page, s.stage.other(1))),
+];
+
+static RPS_IPI: [Attribute<OfStage>; 4] = [
+    Attribute::root_rw(c"enable", show_enabled, store_enabled),
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"targets", |s, page| s.show_targets(page)),
+    Attribute::wo(c"reset", reset_stage),
+];
+static RPS_IPI_CPU: [Attribute<OfStage>; 2] = [
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"targets", |s, page| s.show_targets(page)),
+];
+
+static DROP: [Attribute<OfStage>; 4] = [
+    Attribute::root_rw(c"enable", show_enabled, store_enabled),
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"reasons", |s, page| s.show_reasons(page)),
+    Attribute::wo(c"reset", reset_stage),
+];
+static DROP_CPU: [Attribute<OfStage>; 2] = [
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"reasons", |s, page| s.show_reasons(page)),
+];
+
+/// The tables of a stage: for all CPUs, and for each.
+fn tables(stage: Stage) -> (&'static [Attribute<OfStage>], &'static [Attribute<OfStage>]) {
+    match stage {
+        Stage::SoftirqEntry => (&SOFTIRQ_ENTRY, &SOFTIRQ_ENTRY_CPU),
+        Stage::PollBacklog | Stage::PollDevice | Stage::PollThreaded => (&POLL, &POLL_CPU),
+        Stage::RpsIpi => (&RPS_IPI, &RPS_IPI_CPU),
+        Stage::Drop => (&DROP, &DROP_CPU),
+        Stage::Xmit
+        | Stage::NetifRx
+        | Stage::SoftirqRaise
+        | Stage::SoftirqExit
+        | Stage::Deliver
+        | Stage::Wakeup => (&STAGE, &STAGE_CPU),
+    }
+}
+
+// --- latencies ---------------------------------------------------------------------
+
+/// A latency, on one CPU or on all.
+struct OfLatency {
+    control: Arc<Control>,
+    latency: Latency,
+    cpu: Option<CpuId>,
+}
+
+impl OfLatency {
+    fn waits(&self) -> &crate::core::Waits {
+        self.control.core.waits(self.latency)
+    }
+
+    /// All buckets in a line, from 0 ns on.
+    fn show_buckets(&self, page: &mut Page<'_>) -> Result {
+        for (place, bucket) in Log2::all().enumerate() {
+            let space = if place == 0 { "" } else { " " };
+            page.emit(fmt!("{}{}", space, self.waits().bucket(bucket, self.cpu)))?;
+        }
+        page.emit(fmt!("\n"))
+    }
+}
+
+static LATENCY: [Attribute<OfLatency>; 6] = [
+    Attribute::root_rw(
+        c"enable",
+        |l, page| show_state(page, l.control.state(l.latency.bit())),
+        |l, input| l.control.switch(l.latency.bit(), input.bool()?),
+    ),
+    Attribute::root_ro(c"count", |l, page| show(page, l.waits().count(l.cpu))),
+    Attribute::root_ro(c"sum_ns", |l, page| show(page, l.waits().sum(l.cpu))),
+    Attribute::root_ro(c"max_ns", |l, page| show(page, l.waits().max(l.cpu))),
+    Attribute::root_ro(c"log2_ns", |l, page| l.show_buckets(page)),
+    Attribute::wo(c"reset", |l, input| {
+        expect_one(input)?;
+        l.control.core.reset_latency(l.latency);
+        Ok(())
+    }),
+];
+
+static LATENCY_CPU: [Attribute<OfLatency>; 4] = [
+    Attribute::root_ro(c"count", |l, page| show(page, l.waits().count(l.cpu))),
+    Attribute::root_ro(c"sum_ns", |l, page| show(page, l.waits().sum(l.cpu))),
+    Attribute::root_ro(c"max_ns", |l, page| show(page, l.waits().max(l.cpu))),
+    Attribute::root_ro(c"log2_ns", |l, page| l.show_buckets(page)),
+];
+
+static UNMATCHED: [Attribute<Control>; 1] = [Attribute::root_ro(c"count", |c, page| {
+    show(page, c.core.unmatched.sum(Unused::Packets))
+})];
+
+// --- the tree ------------------------------------------------------------------------
+
+fn cpu_name(cpu: CpuId) -> Result<CString> {
+    CString::try_from_fmt(fmt!("cpu{}", cpu.as_u32()))
+}
+
+/// Makes `/sys/kernel/rsoftnet/`.
+pub(crate) fn make(ctx: ModuleCtx, control: &Arc<Control>) -> Result<Dir> {
+    let top = Dir::under_kernel(ctx, c"rsoftnet", &TOP, control.clone())?;
+    top.report(c"snapshot", control.clone(), snapshot::make)?;
+    top.child(c"filter", &FILTER, control.clone())?;
+
+    let backlog = top.child(c"backlog", &BACKLOG, Arc::new(Backlog(None), GFP_KERNEL)?)?;
+    for cpu in possible_cpus() {
+        let data = Arc::new(Backlog(Some(cpu)), GFP_KERNEL)?;
+        backlog.child(&cpu_name(cpu)?, &BACKLOG_CPU, data)?;
+    }
+
+    let stages = top.child(c"stage", &STAGES, control.clone())?;
+    for &stage in Stage::ALL {
+        let of = |cpu| {
+            Arc::new(
+                OfStage {
+                    control: control.clone(),
+                    stage,
+                    cpu,
+                },
+                GFP_KERNEL,
+            )
+        };
+        let (all, each) = tables(stage);
+        let dir = stages.child(stage.name(), all, of(None)?)?;
+        for cpu in possible_cpus() {
+            dir.child(&cpu_name(cpu)?, each, of(Some(cpu))?)?;
+        }
+    }
+
+    let latencies = top.child(c"latency", &LATENCIES, control.clone())?;
+    latencies.child(c"unmatched", &UNMATCHED, control.clone())?;
+    for &latency in Latency::ALL {
+        let of = |cpu| {
+            Arc::new(
+                OfLatency {
+                    control: control.clone(),
+                    latency,
+                    cpu,
+                },
+                GFP_KERNEL,
+            )
+        };
+        let dir = latencies.child(latency.name(), &LATENCY, of(None)?)?;
+        for cpu in possible_cpus() {
+            dir.child(&cpu_name(cpu)?, &LATENCY_CPU, of(Some(cpu))?)?;
+        }
+    }
+    Ok(top)
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be switched on, and which tracepoints it takes.
+
+use kernel::{
+    cpu::CpuId,
+    str::CStr, //
+};
+use rnet::percpu::CounterSet;
+
+/// Tracepoints, one bit each.
+pub(crate) mod at {
+    pub(crate) const XMIT: u32 = 1 << 0;
+    pub(crate) const NETIF_RX: u32 = 1 << 1;
+    pub(crate) const RECEIVE: u32 = 1 << 2;
+    pub(crate) const RAISE: u32 = 1 << 3;
+    pub(crate) const ENTRY: u32 = 1 << 4;
+    pub(crate) const EXIT: u32 = 1 << 5;
+    pub(crate) const POLL: u32 = 1 << 6;
+    pub(crate) const DROP: u32 = 1 << 7;
+    pub(crate) const WAKEUP: u32 = 1 << 8;
+    pub(crate) const IPI_SENT: u32 = 1 << 9;
+    pub(crate) const IPI_RUN: u32 = 1 << 10;
+}
+
+macro_rules! switched {
+    (
+        $(#[$meta:meta])*
+        $name:ident from $first:literal {
+            $($(#[$vmeta:meta])* $variant:ident = $text:literal, $needs:expr;)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name { $($(#[$vmeta])* $variant),+ }
+
+        impl $name {
+            pub(crate) const ALL: &'static [Self] = &[$($name::$variant),+];
+
+            /// Its switch.
+            #[inline(always)]
+            pub(crate) const fn bit(self) -> u32 {
+                1 << ($first + self as u32)
+            }
+
+            /// The tracepoints that it takes.
+            pub(crate) const fn needs(self) -> u32 {
+                match self { $($name::$variant => $needs),+ }
+            }
+
+            /// The name of its directory.
+            pub(crate) const fn name(self) -> &'static CStr {
+                match self { $($name::$variant => $text),+ }
+            }
+
+            /// All of their switches.
+            pub(crate) const MASK: u32 = 0 $(| $name::$variant.bit())+;
+        }
+    };
+}
+
+switched! {
+    /// A place that packets come by, in the order in which a packet does.
+    Stage from 0 {
+        /// A driver is given a packet to send.
+        Xmit = c"xmit", at::XMIT;
+        /// A packet is handed to the backlog.
+        NetifRx = c"netif_rx", at::NETIF_RX;
+        /// A CPU wakes the backlog of another, for packets that it has handed over (RPS).
+        RpsIpi = c"rps_ipi", at::IPI_SENT;
+        /// The receive softirq is asked for.
+        SoftirqRaise = c"softirq_raise", at::RAISE;
+        /// The receive softirq begins.
+        SoftirqEntry = c"softirq_entry", at::ENTRY;
+        /// The receive softirq has run.
+        SoftirqExit = c"softirq_exit", at::EXIT;
+        /// The backlog has been polled.
+        PollBacklog = c"poll_backlog", at::POLL;
+        /// A device has been polled, in the softirq.
+        PollDevice = c"poll_device", at::POLL;
+        /// A device has been polled by its own thread.
+        PollThreaded = c"poll_threaded", at::POLL;
+        /// A packet is handed to the protocols.
+        Deliver = c"deliver", at::RECEIVE;
+        /// A socket wakes its reader.
+        Wakeup = c"wakeup", at::WAKEUP;
+        /// A packet is dropped.
+        Drop = c"drop", at::DROP;
+    }
+}
+
+switched! {
+    /// A time that packets or CPUs take between two places.
+    Latency from 16 {
+        /// From the driver to the protocols, for packets that the driver puts into the backlog.
+        Transmit = c"transmit", at::XMIT | at::NETIF_RX | at::RECEIVE;
+        /// In the backlog.
+        Backlog = c"backlog", at::NETIF_RX | at::RECEIVE;
+        /// From raising the receive softirq to its begin.
+        Softirq = c"softirq", at::RAISE | at::ENTRY;
+        /// A poll, from the begin of the softirq or the end of the poll before.
+        Poll = c"poll", at::ENTRY | at::POLL;
+        /// From the protocols to the wake-up of a reader, on one CPU within one poll.
+        Wakeup = c"wakeup", at::RECEIVE | at::POLL | at::WAKEUP;
+        /// From waking another CPU's backlog to that CPU's answer.
+        Ipi = c"rps_ipi", at::IPI_SENT | at::IPI_RUN;
+    }
+}
+
+/// The tracepoints that a set of switches takes.
+pub(crate) fn needs(switches: u32) -> u32 {
+    let stages = Stage::ALL
+        .iter()
+        .filter(|stage| switches & stage.bit() != 0)
+        .fold(0, |needs, stage| needs | stage.needs());
+    Latency::ALL
+        .iter()
+        .filter(|latency| switches & latency.bit() != 0)
+        .fold(stages, |needs, latency| needs | latency.needs())
+}
+
+rnet::counters! {
+    /// What is counted at the stages. The first ones are those of [`Stage`], in its order.
+    #[derive(PartialEq, Eq)]
+    pub(crate) enum Count {
+        Xmit,
+        NetifRx,
+        RpsIpi,
+        SoftirqRaise,
+        SoftirqEntry,
+        SoftirqExit,
+        PollBacklog,
+        PollDevice,
+        PollThreaded,
+        Deliver,
+        Wakeup,
+        Drop,
+        /// Entries in ksoftirqd.
+        Ksoftirqd,
+        WorkBacklog,
+        WorkDevice,
+        WorkThreaded,
+        /// Polls that used their budget up.
+        FullBacklog,
+        FullDevice,
+        FullThreaded,
+    }
+}
+
+/// The counters of one stage: the main one and what it has besides.
+pub(crate) struct Counts {
+    pub(crate) count: Count,
+    /// With their names in the snapshot.
+    pub(crate) others: &'static [(&'static str, Count)],
+}
+
+impl Stage {
+    pub(crate) const fn counts(self) -> Counts {
+        let (count, others): (Count, &[(&str, Count)]) = match self {
+            Stage::Xmit => (Count::Xmit, &[]),
+            Stage::NetifRx => (Count::NetifRx, &[]),
+            Stage::RpsIpi => (Count::RpsIpi, &[]),
+            Stage::SoftirqRaise => (Count::SoftirqRaise, &[]),
+            Stage::SoftirqEntry => (Count::SoftirqEntry, &[("ksoftirqd", Count::Ksoftirqd)]),
+            Stage::SoftirqExit => (Count::SoftirqExit, &[]),
+            Stage::PollBacklog => (
+                Count::PollBacklog,
+                &[("work", Count::WorkBacklog), ("full", Count::FullBacklog)],
+            ),
+            Stage::PollDevice => (
+                Count::PollDevice,
+                &[("work", Count::WorkDevice), ("full", Count::FullDevice)],
+            ),
+            Stage::PollThreaded => (
+                Count::PollThreaded,
+                &[("work", Count::WorkThreaded), ("full", Count::FullThreaded)],
+            ),
+            Stage::Deliver => (Count::Deliver, &[]),
+            Stage::Wakeup => (Count::Wakeup, &[]),
+            Stage::Drop => (Count::Drop, &[]),
+        };
+        Counts { count, others }
+    }
+
+    /// One of the others, by its place.
+    pub(crate) fn other(self, place: usize) -> Option<Count> {
+        self.counts().others.get(place).map(|(_, count)| *count)
+    }
+}
+
+/// A CPU that another one wakes: those from 1023 on are one.
+#[derive(Clone, Copy)]
+pub(crate) struct Target(usize);
+
+impl Target {
+    const LAST: usize = 1023;
+
+    #[inline(always)]
+    pub(crate) fn of(cpu: CpuId) -> Self {
+        let cpu = cpu.as_u32() as usize;
+        Self(if cpu < Self::LAST { cpu } else { Self::LAST })
+    }
+}
+
+impl CounterSet for Target {
+    const LEN: usize = Self::LAST + 1;
+
+    #[inline(always)]
+    fn index(self) -> usize {
+        self.0
+    }
+}
