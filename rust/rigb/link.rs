@@ -79,7 +79,11 @@ impl Port {
                 .with(gigabit_modes)
                 .with(LinkModes::AUTONEG)
                 .with(LinkModes::TP),
-            partner: if up { modes(partner) } else { LinkModes::default() },
+            partner: if up {
+                modes(partner)
+            } else {
+                LinkModes::default()
+            },
         })
     }
 }

@@ -233,7 +233,11 @@ impl nic::Driver for Port {
         };
         let vlan = skb.vlan_tag();
         // QEMU looks for the headers itself, behind one tag at most.
-        let network = if self.emulated { 14 + 4 } else { desc::MAX_NETWORK };
+        let network = if self.emulated {
+            14 + 4
+        } else {
+            desc::MAX_NETWORK
+        };
         let (skb, offload) = match skb.offload(network, desc::MAX_TRANSPORT) {
             Wanted::Nothing(skb) => (skb, None),
             Wanted::Offload(skb, offload) => (skb, Some(offload)),

@@ -96,7 +96,7 @@ class Pair:
         for device, driver, name in zip(self.devices, self.drivers, NAMES):
             bind(device, driver)
             # A namespace that has just ended gives its device back a little later.
-            ktap.wait_for("the network device of " + device, lambda device=device: interface(device))
+            ktap.wait_for("the network device of " + device, lambda device=device: interface(device), 40)
             os.unshare(os.CLONE_NEWNET)
             self.spaces.append(os.open("/proc/self/ns/net", os.O_RDONLY))
             os.setns(home, os.CLONE_NEWNET)
@@ -108,6 +108,11 @@ class Pair:
         kernel.private_mounts()
         if up:
             self.up(mtu)
+
+    def close(self):
+        """Lets the namespaces go, which gives the devices back."""
+        while self.spaces:
+            os.close(self.spaces.pop())
 
     @contextlib.contextmanager
     def side(self, end):

@@ -95,6 +95,7 @@ def unbind_under_traffic():
         for process in started:
             process.kill()
             process.wait()
+        pair.close()
 
 
 @ktap.case(limit=300)

@@ -95,22 +95,5 @@ def stuck_queue():
     pair.ping()
 
 
-@ktap.case(limit=200)
-def suspended():
-    """Devices are suspended and resumed: the port works again."""
-    kernel_test = "/sys/power/pm_test"
-    if not os.path.exists(kernel_test):
-        raise ktap.Skip("no pm_test")
-    pair = port.Pair("rigb-rigb")
-    pair.ping()
-    kernel.write(kernel_test, "devices")
-    try:
-        kernel.write("/sys/power/state", "freeze")
-    finally:
-        kernel.write(kernel_test, "none")
-    ktap.wait_for("the other end answers", lambda: answers(pair), 20)
-    pair.ping()
-
-
 if __name__ == "__main__":
     sys.exit(port.main())

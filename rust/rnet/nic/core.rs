@@ -297,7 +297,7 @@ impl<D: Driver> Core<D> {
     }
 
     /// What `LIMITS` has to fulfil.
-    pub(crate) const CHECK: () = {
+    pub(crate) const CHECK: () = const {
         let limits = D::LIMITS;
         assert!(limits.queues >= 1 && limits.queues <= 64);
         assert!(

@@ -69,8 +69,12 @@ impl Shared {
                 }
             }),
             recovery <- Opaque::ffi_init(move |work| {
-                // SAFETY: The place for a work item, pinned.
-                unsafe { nb::init_recovery_work(work, Some(recovery)) };
+                // SAFETY: The place for a work item, pinned. The resources are there, by the
+                // requirement; nothing after this can fail, so `drop()` takes it back.
+                unsafe {
+                    nb::init_recovery_work(work, Some(recovery));
+                    resources.as_ref().add_user();
+                }
             }),
         }? Error)
     }

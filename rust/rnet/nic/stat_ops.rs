@@ -98,7 +98,13 @@ impl<D: Driver> Table<D> {
         (rx.packets, rx.bytes, rx.alloc_fail, rx.csum_bad) = (0, 0, 0, 0);
         (tx.packets, tx.bytes, tx.stop, tx.wake) = (0, 0, 0, 0);
         let nic = core.nic();
-        nic.queue_stats().rx().skip(used).for_each(|q| add_rx(rx, q));
-        nic.queue_stats().tx().skip(used).for_each(|q| add_tx(tx, q));
+        nic.queue_stats()
+            .rx()
+            .skip(used)
+            .for_each(|q| add_rx(rx, q));
+        nic.queue_stats()
+            .tx()
+            .skip(used)
+            .for_each(|q| add_tx(tx, q));
     }
 }

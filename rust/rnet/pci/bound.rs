@@ -80,7 +80,6 @@ impl<D: Driver> Bound<D> {
             // The driver says when there is a link.
             nb::netif_carrier_off(netdev.as_ptr());
         }
-        resources.add_user();
         // SAFETY: The data is of this device, and the resources are waited for.
         let data = unsafe { Core::new(driver, netdev, NonNull::from(&*resources), queues) };
         let mut this = Self {

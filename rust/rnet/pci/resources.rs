@@ -183,7 +183,7 @@ impl Resources {
     }
 
     /// Counts a value that points here.
-    pub(super) fn add_user(&self) {
+    pub(crate) fn add_user(&self) {
         self.users.add(1, kernel::sync::atomic::Relaxed);
     }
 
