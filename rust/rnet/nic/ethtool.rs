@@ -49,8 +49,11 @@ impl ExtAck {
     }
 }
 
+/// A name, and what is shown under it.
+type Shown<S> = (&'static str, fn(&S) -> u64);
+
 /// What each transmit queue shows under `ethtool -S`.
-const TX: [(&str, fn(&TxStats) -> u64); 5] = [
+const TX: [Shown<TxStats>; 5] = [
     ("packets", |q| q.packets.get()),
     ("bytes", |q| q.bytes.get()),
     ("stopped", |q| q.stopped.get()),
@@ -59,7 +62,7 @@ const TX: [(&str, fn(&TxStats) -> u64); 5] = [
 ];
 
 /// What each receive queue shows under `ethtool -S`.
-const RX: [(&str, fn(&RxStats) -> u64); 8] = [
+const RX: [Shown<RxStats>; 8] = [
     ("packets", |q| q.packets.get()),
     ("bytes", |q| q.bytes.get()),
     ("dropped", |q| q.dropped.get()),

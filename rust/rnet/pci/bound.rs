@@ -48,10 +48,8 @@ impl<D: Driver> Bound<D> {
         let limits = D::LIMITS;
         let queues = limits.queues.min(online_cpus());
         // SAFETY: By the requirement of this function.
-        let resources = KBox::new(
-            unsafe { Resources::new(pdev, D::NAME, &limits, queues)? },
-            GFP_KERNEL,
-        )?;
+        let resources = unsafe { Resources::new(pdev, D::NAME, &limits, queues)? };
+        let resources = KBox::new(resources, GFP_KERNEL)?;
         let driver = D::probe(&Probe::new(resources.device(), resources.io()))?;
         let identity = driver.identity();
         let builder = Builder::<Core<D>>::ethernet_queues(c"eth%d", limits.queues)?
