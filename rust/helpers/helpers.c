@@ -23,6 +23,7 @@
 
 #include "barrier.c"
 #include "btf.c"
+#include "fprobe.c"
 #include "kobject.c"
 #include "net_namespace.c"
 #include "netdevice.c"
