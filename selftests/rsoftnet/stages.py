@@ -191,7 +191,7 @@ def verdicts():
     rsoftnet.enter()
     tools.need("NF_TABLES")
     tools.nft("table inet t { counter gone { }\n chain in { type filter hook input priority 0; "
-              "udp dport 9 counter name gone drop } }")
+              "udp dport 9 counter name gone drop\n }\n }\n")
     rsoftnet.functions()
     rsoftnet.put("reset", 1)
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
