@@ -111,7 +111,7 @@ def removed():
     traffic = net.Traffic()
     pids = readers()
     opened = []
-    for _ in range(endure.count(50, 10)):
+    for _ in range(endure.count(50, 4)):
         rsoftnet.put("enable", 1)
         opened.append(os.open(rsoftnet.path("snapshot"), os.O_RDONLY))
         opened.append(os.open(rsoftnet.path("stage/xmit/count"), os.O_RDONLY))
