@@ -19,7 +19,7 @@ REQUIRED = (
     "net_device_ops ethtool_ops ethtool_drvinfo pernet_operations pcpu_lstats notifier_block "
     "rtnl_link_stats64 net_generic kernel_param kernel_param_ops module skb_shared_info "
     "softnet_data napi_struct sd_flow_limit tracepoint bin_attribute btf_type btf_param "
-    "drop_reason_list sock nsproxy"
+    "drop_reason_list sock nsproxy fprobe"
 ).split()
 
 VOLATILE, CONST, RESTRICT, TYPEDEF, TYPE_TAG = 9, 10, 11, 8, 18

@@ -7,6 +7,7 @@
 #include <linux/btf.h>
 #include <linux/ethtool.h>
 #include <linux/etherdevice.h>
+#include <linux/fprobe.h>
 #include <linux/if_arp.h>
 #include <linux/interrupt.h>
 #include <linux/kobject.h>

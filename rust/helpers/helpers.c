@@ -24,6 +24,7 @@
 #include "barrier.c"
 #include "btf.c"
 #include "dma.c"
+#include "fprobe.c"
 #include "interrupt.c"
 #include "io.c"
 #include "kobject.c"

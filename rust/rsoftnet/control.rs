@@ -11,8 +11,10 @@ use rnet::{
     prelude::*,
     trace::{
         events,
+        functions,
         Attached,
-        Detach, //
+        Detach,
+        FnAttached, //
     }, //
 };
 
@@ -26,15 +28,19 @@ use crate::{
 };
 
 macro_rules! attachments {
-    ($($field:ident: $event:ident = $bit:ident,)+) => {
+    (
+        events { $($field:ident: $event:ident = $bit:ident,)+ }
+        functions { $($called:ident: $function:ident = $call:ident,)+ }
+    ) => {
         /// The probes that are attached.
         struct Attachments {
             $($field: Option<Attached<events::$event, Core>>,)+
+            $($called: Option<FnAttached<functions::$function, Core>>,)+
         }
 
         impl Attachments {
             const fn none() -> Self {
-                Self { $($field: None,)+ }
+                Self { $($field: None,)+ $($called: None,)+ }
             }
 
             /// Attaches what is needed and not there yet.
@@ -42,6 +48,11 @@ macro_rules! attachments {
                 $(
                     if needed & at::$bit != 0 && self.$field.is_none() {
                         self.$field = Some(Attached::new(ctx, core.clone())?);
+                    }
+                )+
+                $(
+                    if needed & at::$call != 0 && self.$called.is_none() {
+                        self.$called = Some(FnAttached::new(ctx, core.clone())?);
                     }
                 )+
                 Ok(())
@@ -57,24 +68,44 @@ macro_rules! attachments {
                         }
                     }
                 )+
+                $(
+                    if needed & at::$call == 0 {
+                        self.$called = None;
+                    }
+                )+
             }
         }
     };
 }
 
 attachments! {
-    xmit: NetDevStartXmit = XMIT,
-    netif_rx: NetifRx = NETIF_RX,
-    receive: NetifReceiveSkb = RECEIVE,
-    raise: SoftirqRaise = RAISE,
-    entry: SoftirqEntry = ENTRY,
-    exit: SoftirqExit = EXIT,
-    poll: NapiPoll = POLL,
-    drop: KfreeSkb = DROP,
-    wakeup: SkDataReady = WAKEUP,
-    ipi_sent: CsdQueueCpu = IPI_SENT,
-    ipi_run: CsdFunctionEntry = IPI_RUN,
+    events {
+        xmit: NetDevStartXmit = XMIT,
+        netif_rx: NetifRx = NETIF_RX,
+        receive: NetifReceiveSkb = RECEIVE,
+        raise: SoftirqRaise = RAISE,
+        entry: SoftirqEntry = ENTRY,
+        exit: SoftirqExit = EXIT,
+        poll: NapiPoll = POLL,
+        drop: KfreeSkb = DROP,
+        wakeup: SkDataReady = WAKEUP,
+        ipi_sent: CsdQueueCpu = IPI_SENT,
+        ipi_run: CsdFunctionEntry = IPI_RUN,
+    }
+    functions {
+        enqueue: EnqueueToBacklog = ENQUEUE,
+        ip4: IpRcv = IP4,
+        ip6: Ip6Rcv = IP6,
+        tcp4: TcpV4Rcv = TCP4,
+        tcp6: TcpV6Rcv = TCP6,
+        udp4: UdpRcv = UDP4,
+        udp6: UdpV6Rcv = UDP6,
+        hooks: NfHookSlow = HOOKS,
+    }
 }
+
+/// What the administrator is told.
+const PRICE: &str = "150 instructions for each packet at each, 640 at netfilter's hooks";
 
 /// The switches, and the probes behind them.
 #[pin_data]
@@ -125,6 +156,9 @@ impl Control {
             }
         }
         self.core.on.set(new);
+        if stage::needs(new) & !stage::needs(old) & at::FUNCTIONS != 0 {
+            pr_info!("functions are probed: {}\n", PRICE);
+        }
         attached.detach(stage::needs(new));
         Ok(())
     }

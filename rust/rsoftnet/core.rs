@@ -5,6 +5,7 @@
 use rnet::{
     identity::Filter,
     percpu::{
+        possible_cpus,
         Cells,
         Histogram,
         Resettable, //
@@ -26,7 +27,7 @@ use crate::stage::{
 pub(crate) type Waits = Histogram<40>;
 
 /// Packets that can be on their way with their times: `1 << TIMES_BITS`.
-const TIMES_BITS: u32 = 12;
+const TIMES_BITS: u32 = 13;
 
 rnet::counters! {
     /// What a CPU remembers from one probe to the next.
@@ -57,7 +58,9 @@ pub(crate) struct Core {
     pub(crate) on: Switches,
     pub(crate) counts: Resettable<Count>,
     pub(crate) reasons: Resettable<ReasonNo>,
+    /// Whose backlog a CPU has woken, and into whose it has put packets.
     pub(crate) targets: Resettable<Target>,
+    pub(crate) enqueued: Resettable<Target>,
     pub(crate) unmatched: Resettable<Unused>,
     pub(crate) transmit: Waits,
     pub(crate) backlog: Waits,
@@ -77,6 +80,7 @@ impl Core {
             counts: Resettable::new()?,
             reasons: Resettable::new()?,
             targets: Resettable::new()?,
+            enqueued: Resettable::new()?,
             unmatched: Resettable::new()?,
             transmit: Waits::new()?,
             backlog: Waits::new()?,
@@ -102,6 +106,14 @@ impl Core {
         }
     }
 
+    /// Whom a CPU has woken, or given packets.
+    pub(crate) fn targets(&self, stage: Stage) -> &Resettable<Target> {
+        match stage {
+            Stage::Enqueue => &self.enqueued,
+            _ => &self.targets,
+        }
+    }
+
     /// Makes everything of a stage 0.
     pub(crate) fn reset_stage(&self, stage: Stage) {
         let counts = stage.counts();
@@ -111,11 +123,8 @@ impl Core {
         }
         match stage {
             Stage::Drop => ReasonNo::all().for_each(|reason| self.reasons.reset(reason)),
-            Stage::RpsIpi => {
-                for cpu in rnet::percpu::possible_cpus() {
-                    self.targets.reset(Target::of(cpu));
-                }
-            }
+            Stage::RpsIpi => possible_cpus().for_each(|cpu| self.targets.reset(Target::of(cpu))),
+            Stage::Enqueue => possible_cpus().for_each(|cpu| self.enqueued.reset(Target::of(cpu))),
             _ => {}
         }
     }

@@ -59,13 +59,21 @@ fn expect_one(input: Input<'_>) -> Result {
     }
 }
 
+/// Functions are probed only when asked for one by one, but let go of with the others.
+fn switch(control: &Control, switches: u32, input: Input<'_>) -> Result {
+    match input.bool()? {
+        true => control.switch(switches, true),
+        false => control.switch(switches | Stage::MASK & !Stage::CHEAP, false),
+    }
+}
+
 // --- everything --------------------------------------------------------------
 
 static TOP: [Attribute<Control>; 2] = [
     Attribute::root_rw(
         c"enable",
-        |c, page| show_state(page, c.state(Stage::MASK | Latency::MASK)),
-        |c, input| c.switch(Stage::MASK | Latency::MASK, input.bool()?),
+        |c, page| show_state(page, c.state(Stage::CHEAP | Latency::CHEAP)),
+        |c, input| switch(c, Stage::CHEAP | Latency::CHEAP, input),
     ),
     Attribute::wo(c"reset", |c, input| {
         expect_one(input)?;
@@ -78,8 +86,8 @@ static TOP: [Attribute<Control>; 2] = [
 static STAGES: [Attribute<Control>; 2] = [
     Attribute::root_rw(
         c"enable",
-        |c, page| show_state(page, c.state(Stage::MASK)),
-        |c, input| c.switch(Stage::MASK, input.bool()?),
+        |c, page| show_state(page, c.state(Stage::CHEAP)),
+        |c, input| switch(c, Stage::CHEAP, input),
     ),
     Attribute::wo(c"reset", |c, input| {
         expect_one(input)?;
@@ -147,9 +155,9 @@ impl OfStage {
         Ok(())
     }
 
-    /// How often each CPU was woken, from CPU 0 on.
+    /// How often each CPU was woken or given a packet, from CPU 0 on.
     fn show_targets(&self, page: &mut Page<'_>) -> Result {
-        let targets = &self.control.core.targets;
+        let targets = self.control.core.targets(self.stage);
         for (place, cpu) in possible_cpus().enumerate() {
             let space = if place == 0 { "" } else { " " };
             let count = match self.cpu {
@@ -208,13 +216,37 @@ static POLL_CPU: [Attribute<OfStage>; 3] = [
     Attribute::root_ro(c"full", |s, page| s.show(page, s.stage.other(1))),
 ];
 
-static RPS_IPI: [Attribute<OfStage>; 4] = [
+static PROTOCOL: [Attribute<OfStage>; 4] = [
+    Attribute::root_rw(c"enable", show_enabled, store_enabled),
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"v6", |s, page| s.show(page, s.stage.other(0))),
+    Attribute::wo(c"reset", reset_stage),
+];
+static PROTOCOL_CPU: [Attribute<OfStage>; 2] = [
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"v6", |s, page| s.show(page, s.stage.other(0))),
+];
+
+static NETFILTER: [Attribute<OfStage>; 5] = [
+    Attribute::root_rw(c"enable", show_enabled, store_enabled),
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"drop", |s, page| s.show(page, s.stage.other(0))),
+    Attribute::root_ro(c"stolen", |s, page| s.show(page, s.stage.other(1))),
+    Attribute::wo(c"reset", reset_stage),
+];
+static NETFILTER_CPU: [Attribute<OfStage>; 3] = [
+    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+    Attribute::root_ro(c"drop", |s, page| s.show(page, s.stage.other(0))),
+    Attribute::root_ro(c"stolen", |s, page| s.show(page, s.stage.other(1))),
+];
+
+static TARGETS: [Attribute<OfStage>; 4] = [
     Attribute::root_rw(c"enable", show_enabled, store_enabled),
     Attribute::root_ro(c"count", |s, page| s.show_count(page)),
     Attribute::root_ro(c"targets", |s, page| s.show_targets(page)),
     Attribute::wo(c"reset", reset_stage),
 ];
-static RPS_IPI_CPU: [Attribute<OfStage>; 2] = [
+static TARGETS_CPU: [Attribute<OfStage>; 2] = [
     Attribute::root_ro(c"count", |s, page| s.show_count(page)),
     Attribute::root_ro(c"targets", |s, page| s.show_targets(page)),
 ];
@@ -235,7 +267,9 @@ fn tables(stage: Stage) -> (&'static [Attribute<OfStage>], &'static [Attribute<O
     match stage {
         Stage::SoftirqEntry => (&SOFTIRQ_ENTRY, &SOFTIRQ_ENTRY_CPU),
         Stage::PollBacklog | Stage::PollDevice | Stage::PollThreaded => (&POLL, &POLL_CPU),
-        Stage::RpsIpi => (&RPS_IPI, &RPS_IPI_CPU),
+        Stage::RpsIpi | Stage::Enqueue => (&TARGETS, &TARGETS_CPU),
+        Stage::Ip | Stage::Tcp | Stage::Udp => (&PROTOCOL, &PROTOCOL_CPU),
+        Stage::Netfilter => (&NETFILTER, &NETFILTER_CPU),
         Stage::Drop => (&DROP, &DROP_CPU),
         Stage::Xmit
         | Stage::NetifRx

@@ -10,6 +10,7 @@ mod control;
 mod core;
 mod files;
 mod filter;
+mod function_probes;
 mod probes;
 mod snapshot;
 mod stage;

@@ -37,23 +37,23 @@ use crate::{
 
 impl Core {
     #[inline(always)]
-    fn is_on(&self, on: u32, stage: Stage) -> bool {
+    pub(crate) fn is_on(&self, on: u32, stage: Stage) -> bool {
         on & stage.bit() != 0
     }
 
     /// Whether the filters let a packet through.
     #[inline(always)]
-    fn passes(&self, args: &OnDevice<'_>) -> bool {
+    pub(crate) fn passes(&self, args: &OnDevice<'_>) -> bool {
         self.device.passes(args.dev.id()) && NETNS.passes_with(|| args.net_id())
     }
 
-    /// Records the time since `cell`, once, if it was set.
+    /// Records the time from `cell` to now, once, if it was set.
     #[inline(always)]
-    fn since(&self, cell: Cell, waits: &Waits, cx: &ProbeCx<'_>) {
+    fn since(&self, cell: Cell, now: u64, waits: &Waits, cx: &ProbeCx<'_>) {
         let then = self.cells.get(cell, cx);
         if then != 0 {
             self.cells.set(cell, 0, cx);
-            waits.record(cx.now().saturating_sub(then), cx);
+            waits.record(now.saturating_sub(then), cx);
         }
     }
 }
@@ -160,11 +160,15 @@ impl Probe<events::SoftirqEntry> for Core {
                 self.counts.add(Count::Ksoftirqd, 1);
             }
         }
+        if on & (Latency::Softirq.bit() | Latency::Poll.bit()) == 0 {
+            return;
+        }
+        let now = cx.now();
         if on & Latency::Softirq.bit() != 0 {
-            self.since(Cell::RaisedAt, &self.softirq, cx);
+            self.since(Cell::RaisedAt, now, &self.softirq, cx);
         }
         if on & Latency::Poll.bit() != 0 {
-            self.cells.set(Cell::PollAt, cx.now(), cx);
+            self.cells.set(Cell::PollAt, now, cx);
         }
     }
 }
@@ -255,7 +259,7 @@ impl Probe<events::SkDataReady> for Core {
             self.counts.add(Count::Wakeup, 1);
         }
         if on & Latency::Wakeup.bit() != 0 {
-            self.since(Cell::DeliveredAt, &self.wakeup, cx);
+            self.since(Cell::DeliveredAt, cx.now(), &self.wakeup, cx);
         }
     }
 }
@@ -282,7 +286,7 @@ impl Probe<events::CsdFunctionEntry> for Core {
     #[inline(always)]
     fn hit(&self, args: RemoteCall, cx: &ProbeCx<'_>) {
         if args.is_backlog && self.on.get() & Latency::Ipi.bit() != 0 {
-            self.since(Cell::WokenAt, &self.ipi, cx);
+            self.since(Cell::WokenAt, cx.now(), &self.ipi, cx);
         }
     }
 }

@@ -163,16 +163,19 @@ pub(crate) fn make(control: &Control, text: &mut Text) -> Result {
             text.emit(fmt!("reason {} {}\n", name.to_str().unwrap_or("?"), count))?;
         }
     }
-    for source in possible_cpus() {
-        for target in possible_cpus() {
-            let count = control.core.targets.read(Target::of(target), source);
-            if count != 0 {
-                text.emit(fmt!(
-                    "rps_ipi cpu{} cpu{} {}\n",
-                    source.as_u32(),
-                    target.as_u32(),
-                    count
-                ))?;
+    for stage in [Stage::RpsIpi, Stage::Enqueue] {
+        for source in possible_cpus() {
+            for target in possible_cpus() {
+                let count = control.core.targets(stage).read(Target::of(target), source);
+                if count != 0 {
+                    text.emit(fmt!(
+                        "target {} cpu{} cpu{} {}\n",
+                        stage.name().to_str().unwrap_or("?"),
+                        source.as_u32(),
+                        target.as_u32(),
+                        count
+                    ))?;
+                }
             }
         }
     }

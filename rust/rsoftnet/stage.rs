@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be switched on, and which tracepoints it takes.
+//! What can be switched on, and which tracepoints and functions it takes.
 
 use kernel::{
     cpu::CpuId,
@@ -8,7 +8,7 @@ use kernel::{
 };
 use rnet::percpu::CounterSet;
 
-/// Tracepoints, one bit each.
+/// Tracepoints and functions, one bit each.
 pub(crate) mod at {
     pub(crate) const XMIT: u32 = 1 << 0;
     pub(crate) const NETIF_RX: u32 = 1 << 1;
@@ -21,6 +21,17 @@ pub(crate) mod at {
     pub(crate) const WAKEUP: u32 = 1 << 8;
     pub(crate) const IPI_SENT: u32 = 1 << 9;
     pub(crate) const IPI_RUN: u32 = 1 << 10;
+
+    // Functions, which have no tracepoint.
+    pub(crate) const ENQUEUE: u32 = 1 << 11;
+    pub(crate) const IP4: u32 = 1 << 12;
+    pub(crate) const IP6: u32 = 1 << 13;
+    pub(crate) const TCP4: u32 = 1 << 14;
+    pub(crate) const TCP6: u32 = 1 << 15;
+    pub(crate) const UDP4: u32 = 1 << 16;
+    pub(crate) const UDP6: u32 = 1 << 17;
+    pub(crate) const HOOKS: u32 = 1 << 18;
+    pub(crate) const FUNCTIONS: u32 = ENQUEUE | IP4 | IP6 | TCP4 | TCP6 | UDP4 | UDP6 | HOOKS;
 }
 
 macro_rules! switched {
@@ -55,6 +66,15 @@ macro_rules! switched {
 
             /// All of their switches.
             pub(crate) const MASK: u32 = 0 $(| $name::$variant.bit())+;
+
+            /// Those that take tracepoints only.
+            pub(crate) const CHEAP: u32 = 0 $(
+                | if $name::$variant.needs() & at::FUNCTIONS == 0 {
+                    $name::$variant.bit()
+                } else {
+                    0
+                }
+            )+;
         }
     };
 }
@@ -68,6 +88,8 @@ switched! {
         NetifRx = c"netif_rx", at::NETIF_RX;
         /// A CPU wakes the backlog of another, for packets that it has handed over (RPS).
         RpsIpi = c"rps_ipi", at::IPI_SENT;
+        /// A packet is put into the backlog of a CPU, or dropped since it is full.
+        Enqueue = c"enqueue", at::ENQUEUE;
         /// The receive softirq is asked for.
         SoftirqRaise = c"softirq_raise", at::RAISE;
         /// The receive softirq begins.
@@ -82,6 +104,14 @@ switched! {
         PollThreaded = c"poll_threaded", at::POLL;
         /// A packet is handed to the protocols.
         Deliver = c"deliver", at::RECEIVE;
+        /// IPv4 or IPv6 receives a packet.
+        Ip = c"ip", at::IP4 | at::IP6;
+        /// The hooks of netfilter have seen a packet, received or sent.
+        Netfilter = c"netfilter", at::HOOKS;
+        /// TCP receives a packet.
+        Tcp = c"tcp", at::TCP4 | at::TCP6;
+        /// UDP receives a packet.
+        Udp = c"udp", at::UDP4 | at::UDP6;
         /// A socket wakes its reader.
         Wakeup = c"wakeup", at::WAKEUP;
         /// A packet is dropped.
@@ -91,7 +121,7 @@ switched! {
 
 switched! {
     /// A time that packets or CPUs take between two places.
-    Latency from 16 {
+    Latency from 20 {
         /// From the driver to the protocols, for packets that the driver puts into the backlog.
         Transmit = c"transmit", at::XMIT | at::NETIF_RX | at::RECEIVE;
         /// In the backlog.
@@ -120,12 +150,13 @@ pub(crate) fn needs(switches: u32) -> u32 {
 }
 
 rnet::counters! {
-    /// What is counted at the stages. The first ones are those of [`Stage`], in its order.
+    /// What is counted at the stages.
     #[derive(PartialEq, Eq)]
     pub(crate) enum Count {
         Xmit,
         NetifRx,
         RpsIpi,
+        Enqueue,
         SoftirqRaise,
         SoftirqEntry,
         SoftirqExit,
@@ -133,6 +164,10 @@ rnet::counters! {
         PollDevice,
         PollThreaded,
         Deliver,
+        Ip,
+        Netfilter,
+        Tcp,
+        Udp,
         Wakeup,
         Drop,
         /// Entries in ksoftirqd.
@@ -144,6 +179,13 @@ rnet::counters! {
         FullBacklog,
         FullDevice,
         FullThreaded,
+        /// Of those that were received, over IPv6.
+        IpV6,
+        TcpV6,
+        UdpV6,
+        /// Of those that the hooks have seen.
+        HooksDrop,
+        HooksStolen,
     }
 }
 
@@ -176,6 +218,14 @@ impl Stage {
                 &[("work", Count::WorkThreaded), ("full", Count::FullThreaded)],
             ),
             Stage::Deliver => (Count::Deliver, &[]),
+            Stage::Enqueue => (Count::Enqueue, &[]),
+            Stage::Ip => (Count::Ip, &[("v6", Count::IpV6)]),
+            Stage::Netfilter => (
+                Count::Netfilter,
+                &[("drop", Count::HooksDrop), ("stolen", Count::HooksStolen)],
+            ),
+            Stage::Tcp => (Count::Tcp, &[("v6", Count::TcpV6)]),
+            Stage::Udp => (Count::Udp, &[("v6", Count::UdpV6)]),
             Stage::Wakeup => (Count::Wakeup, &[]),
             Stage::Drop => (Count::Drop, &[]),
         };

@@ -10,8 +10,10 @@ import net
 
 TOP = "/sys/kernel/rsoftnet"
 EVENTS = "/sys/kernel/tracing/events/"
-STAGES = ("xmit", "netif_rx", "rps_ipi", "softirq_raise", "softirq_entry", "softirq_exit", "poll_backlog",
-          "poll_device", "poll_threaded", "deliver", "wakeup", "drop")
+STAGES = ("xmit", "netif_rx", "rps_ipi", "enqueue", "softirq_raise", "softirq_entry", "softirq_exit", "poll_backlog",
+          "poll_device", "poll_threaded", "deliver", "ip", "netfilter", "tcp", "udp", "wakeup", "drop")
+# Those that are enabled one by one only.
+FUNCTIONS = ("enqueue", "ip", "netfilter", "tcp", "udp")
 LATENCIES = ("transmit", "backlog", "softirq", "poll", "wakeup", "rps_ipi")
 
 
@@ -33,6 +35,15 @@ def number(*names):
 def stage(name, cpu=None, what="count"):
     """A counter of a stage."""
     return number("stage", name, *(["cpu%d" % cpu] if cpu is not None else []), what)
+
+
+def functions():
+    """Enables the stages that are functions; skips where the kernel cannot probe them."""
+    for name in FUNCTIONS:
+        error = ktap.error_of(put, "stage/%s/enable" % name, 1)
+        if error in ("EOPNOTSUPP", "ENOTSUP"):
+            raise ktap.Skip("no CONFIG_FPROBE, or no BTF")
+        ktap.equal("enabling " + name, error, "")
 
 
 def main():
@@ -75,7 +86,7 @@ class Snapshot:
         self.text = kernel.read(path("snapshot")) + "\n" if text is None else text
         lines = self.text.splitlines()
         ktap.equal("first and last line", (lines[0], lines[-1]), ("rsoftnet 1", "end"))
-        self.backlog, self.stages, self.latencies, self.reasons, self.ipis, self.other = {}, {}, {}, {}, {}, {}
+        self.backlog, self.stages, self.latencies, self.reasons, self.targets, self.other = {}, {}, {}, {}, {}, {}
         for line in lines[1:-1]:
             word, *rest = line.split()
             getattr(self, "_" + word, self._other)(word, rest)
@@ -99,8 +110,8 @@ class Snapshot:
     def _reason(self, _, rest):
         self.reasons[rest[0]] = int(rest[1])
 
-    def _rps_ipi(self, _, rest):
-        self.ipis[int(rest[0][3:]), int(rest[1][3:])] = int(rest[2])
+    def _target(self, _, rest):
+        self.targets.setdefault(rest[0], {})[int(rest[1][3:]), int(rest[2][3:])] = int(rest[3])
 
     def _check(self):
         ktap.equal("stages", tuple(self.stages), STAGES)

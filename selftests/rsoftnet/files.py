@@ -106,7 +106,11 @@ def enabling():
     ktap.equal("all on", state("", "stage", "latency", "latency/poll"), ("1", "1", "1", "1"))
     rsoftnet.put("stage/enable", 0)
     ktap.equal("stages off", state("", "stage", "latency"), ("partial", "0", "1"))
+    ktap.equal("a function's, not asked for", state("stage/ip"), ("0",))
+    if not ktap.error_of(rsoftnet.put, "stage/udp/enable", 1):
+        ktap.equal("a function on", state("stage/udp", "latency"), ("1", "1"))
     rsoftnet.put("enable", "off")
+    ktap.equal("functions off", state(*("stage/" + name for name in rsoftnet.FUNCTIONS)), ("0",) * 5)
     ktap.equal("all off", state("", "stage", "latency"), ("0", "0", "0"))
 
 

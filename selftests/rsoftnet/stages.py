@@ -15,6 +15,7 @@ import ktap
 import net
 import rsoftnet
 import softnet
+import tools
 
 ADDRESSES = {"v4": "127.0.0.1", "v6": "::1"}
 COUNT = 400
@@ -101,7 +102,7 @@ def rps(version):
     ktap.equal("by CPU", where, {"xmit": (COUNT, 0), "netif_rx": (COUNT, 0), "deliver": (0, COUNT)})
     woken = net.softnet_delta(before, after, softnet.RECEIVED_RPS)
     ktap.check(woken[there] > 0, "no IPI was sent")
-    ktap.equal("IPIs, by source and target", seen.ipis, {(here, there): woken[there]})
+    ktap.equal("IPIs, by source and target", seen.targets.get("rps_ipi"), {(here, there): woken[there]})
     ktap.equal("rps_ipi", seen.count("rps_ipi"), sum(woken.values()))
 
 
@@ -132,6 +133,73 @@ def eight_flows():
                {"xmit": 8 * COUNT, "netif_rx": 8 * COUNT, "deliver": 8 * COUNT})
     for cpu in cpus:
         ktap.check(rsoftnet.stage("xmit", cpu) > 0, "nothing was sent on CPU %d" % cpu)
+
+
+def protocol_counts():
+    """What IP, UDP and TCP have received in this namespace."""
+    rows = [line.split() for line in kernel.read("/proc/net/snmp").splitlines()]
+    four = {names[0][:-1] + name: int(value) for names, values in zip(rows[::2], rows[1::2])
+            for name, value in zip(names[1:], values[1:])}
+    six = {name: int(value) for name, value in (line.split() for line in kernel.read("/proc/net/snmp6").splitlines())}
+    # TCP counts both versions together.
+    return {"ip": four["IpInReceives"], "ip6": six["Ip6InReceives"], "udp": four["UdpInDatagrams"],
+            "udp6": six["Udp6InDatagrams"], "tcp": four["TcpInSegs"]}
+
+
+@ktap.case()
+def protocols():
+    """The stages that are functions: what IP, UDP and TCP say they have received, v4 and v6 apart."""
+    rsoftnet.enter()
+    rsoftnet.functions()
+    before = protocol_counts()
+    for address in ADDRESSES.values():
+        net.send_udp(net.udp_pair(address), 50, 100)
+        one, other = net.tcp_pair(address)
+        one.sendall(b"x" * 300000)
+        net.read_exactly(other, 300000)
+        one.close()
+        other.close()
+    idle()
+    grown, seen = net.delta(before, protocol_counts()), rsoftnet.Snapshot()
+    got = {"ip": seen.count("ip") - seen.count("ip", what="v6"), "ip6": seen.count("ip", what="v6"),
+           "udp": seen.count("udp") - seen.count("udp", what="v6"), "udp6": seen.count("udp", what="v6"),
+           "tcp": seen.count("tcp")}
+    ktap.equal("received", got, grown)
+    ktap.equal("udp", (got["udp"], got["udp6"]), (50, 50))
+
+
+@ktap.case()
+def enqueued():
+    """Steered packets, by the CPU that hands them over and the one that gets them."""
+    here, there = two_cpus()
+    lo = rsoftnet.enter()
+    rsoftnet.functions()
+    net.pin(here)
+    pair = net.udp_pair("127.0.0.1")
+    for mask, target, count in ((0, here, 70), (1 << there, there, 80)):
+        kernel.write(lo + "/queues/rx-0/rps_cpus", "%x" % mask)
+        rsoftnet.put("stage/enqueue/reset", 1)
+        net.send_udp(pair, count, 100)
+        idle()
+        ktap.equal("packets", rsoftnet.Snapshot().targets.get("enqueue"), {(here, target): count})
+        ktap.equal("enqueue", rsoftnet.stage("enqueue", here), count)
+
+
+@ktap.case()
+def verdicts():
+    """What nftables drops, the stage says was dropped."""
+    rsoftnet.enter()
+    tools.need("NF_TABLES")
+    tools.nft("table inet t { counter gone { }\n chain in { type filter hook input priority 0; "
+              "udp dport 9 counter name gone drop\n }\n }\n")
+    rsoftnet.functions()
+    rsoftnet.put("reset", 1)
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(25):
+        sender.sendto(b"x", ("127.0.0.1", 9))
+    idle()
+    ktap.equal("dropped", rsoftnet.stage("netfilter", what="drop"), tools.nft_counters()["gone"][0])
+    ktap.equal("dropped", rsoftnet.stage("netfilter", what="drop"), 25)
 
 
 def burst(address):

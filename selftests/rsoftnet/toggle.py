@@ -17,7 +17,7 @@ import net
 import rsoftnet
 
 ONLINE = "/sys/devices/system/cpu/cpu%d/online"
-FLAGS = ["stage/%s/enable" % name for name in rsoftnet.STAGES] + ["latency/%s/enable" % name for name in rsoftnet.LATENCIES]
+FLAGS = ["stage/%s/enable" % name for name in rsoftnet.STAGES if name not in rsoftnet.FUNCTIONS] + ["latency/%s/enable" % name for name in rsoftnet.LATENCIES]
 
 
 def consistent():
@@ -45,11 +45,24 @@ def switching():
     traffic.stop()
     rsoftnet.put("enable", 0)
     rsoftnet.put("reset", 1)
+    pair = net.udp_pair("127.0.0.1")
     rsoftnet.put("enable", 1)
-    net.send_udp(net.udp_pair("127.0.0.1"), 100, 100)
+    net.send_udp(pair, 100, 100)
     time.sleep(0.1)
     ktap.equal("packets", consistent(), 100)
     ktap.equal("times", rsoftnet.number("latency/transmit/count"), 100)
+
+
+@ktap.case(limit=240)
+def functions():
+    """Functions are probed and let go of under traffic."""
+    rsoftnet.enter()
+    rsoftnet.functions()
+    traffic = net.Traffic()
+    for i in range(endure.count(200, 15)):
+        name = rsoftnet.FUNCTIONS[i % len(rsoftnet.FUNCTIONS)]
+        rsoftnet.put("stage/%s/enable" % name, i // len(rsoftnet.FUNCTIONS) % 2)
+    traffic.stop()
 
 
 @ktap.case(limit=240)
@@ -98,7 +111,7 @@ def removed():
     traffic = net.Traffic()
     pids = readers()
     opened = []
-    for _ in range(endure.count(50, 10)):
+    for _ in range(endure.count(50, 4)):
         rsoftnet.put("enable", 1)
         opened.append(os.open(rsoftnet.path("snapshot"), os.O_RDONLY))
         opened.append(os.open(rsoftnet.path("stage/xmit/count"), os.O_RDONLY))

@@ -74,7 +74,7 @@ pub struct PacketTimes {
 }
 
 /// In so many places a packet may be.
-const WINDOW: usize = 8;
+const WINDOW: usize = 4;
 
 impl PacketTimes {
     /// A table for `1 << bits` packets, at most 2^20. Process context. Errors: `ENOMEM`; `EINVAL`

@@ -7,6 +7,9 @@
 //! wants and calls [`Attached::new`]; dropping the [`Attached`] takes the probe away and waits for
 //! calls that run. A tracepoint without a probe costs one `NOP`.
 //!
+//! Functions without a tracepoint are attached to in the same way ([`functions`], [`FnProbe`],
+//! [`FnAttached`]), by fprobe, at ten to forty times the price.
+//!
 //! # Why a wrong prototype cannot be
 //!
 //! - At build time: the trampoline of an event becomes an untyped pointer only in a C shim that
@@ -14,7 +17,8 @@
 //!   kernel's header (`check_trace_callback_type_NAME()`).
 //! - At run time: the prototype in the table is compared with what the running kernel's BTF says of
 //!   `btf_trace_NAME`. Where they differ, attaching fails with `EPROTO`. A kernel that was built
-//!   without BTF has only the first check.
+//!   without BTF has only the first check. Functions have only the second, and cannot be probed in
+//!   a kernel without BTF.
 //!
 //! # Context
 //!
@@ -24,10 +28,19 @@
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 
 pub mod events;
+mod function;
 mod packet;
 mod prototype;
 mod tracepoint;
 
+pub use function::{
+    functions,
+    Enqueued,
+    FnAttached,
+    FnProbe,
+    Function,
+    Verdict, //
+};
 pub use packet::{
     PacketId,
     PacketRef,

@@ -19,6 +19,8 @@ pub enum Arg {
     Struct(&'static CStr),
     /// `void *`.
     Void,
+    /// Any pointer: one that is not followed.
+    Any,
     /// A pointer to a function.
     Function,
     /// An integer of so many bytes.
@@ -109,6 +111,7 @@ impl Btf {
             Arg::Enum(name) => {
                 ty.kind() == nb::BTF_KIND_ENUM && ty.id == Self::find(name, nb::BTF_KIND_ENUM)?.1
             }
+            Arg::Any => ty.kind() == nb::BTF_KIND_PTR,
             Arg::Void => self.pointee(ty)?.is_none(),
             Arg::Function => self
                 .pointee(ty)?
@@ -118,6 +121,16 @@ impl Btf {
                 None => false,
             },
         })
+    }
+
+    /// Fails with `EPROTO` unless the arguments are those.
+    fn same<'p>(self, args: impl Iterator<Item = &'p nb::btf_param>, want: &[Arg]) -> Result {
+        for (arg, want) in args.zip(want) {
+            if !self.is(arg.type_, *want)? {
+                return Err(EPROTO);
+            }
+        }
+        Ok(())
     }
 
     /// The arguments of a function.
@@ -146,10 +159,19 @@ pub(super) fn check(name: &CStr, want: &[Arg]) -> Result {
     if args.len() != want.len() || !btf.is(data.type_, Arg::Void)? {
         return Err(EPROTO);
     }
-    for (arg, want) in args.zip(want) {
-        if !btf.is(arg.type_, *want)? {
-            return Err(EPROTO);
-        }
+    btf.same(args, want)
+}
+
+/// The same for a function and all of its arguments. A kernel built without BTF is not believed:
+/// no header says what an internal function looks like. Errors: as [`check`], and `EOPNOTSUPP`.
+pub(super) fn check_function(name: &CStr, want: &[Arg]) -> Result {
+    if !cfg!(all(CONFIG_DEBUG_INFO_BTF, CONFIG_BPF_SYSCALL)) {
+        return Err(EOPNOTSUPP);
     }
-    Ok(())
+    let (btf, id) = Btf::find(name, nb::BTF_KIND_FUNC)?;
+    let proto = btf.get(btf.get(id)?.size_or_type())?;
+    if proto.kind() != nb::BTF_KIND_FUNC_PROTO || proto.vlen() != want.len() {
+        return Err(EPROTO);
+    }
+    btf.same(btf.args(proto).iter(), want)
 }

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""rsoftnet.py [--check]: what every stage and latency of rsoftnet costs, in instructions for a UDP packet over lo.
+
+For the exact lane, where a nanosecond is an instruction:
+
+    selftests/vm/run --lane exact --module rsoftnet.ko -- selftests/bench/rsoftnet.py
+
+A row is the median of three runs with it on, and of four with it off in between. A packet is sent,
+makes its way and is read. With --check, what the project promises is tested (KTAP).
+"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+# pylint: disable=wrong-import-position
+import statistics
+import time
+
+import kernel
+import net
+import rsoftnet
+
+PACKETS, AT_ONCE = 2000, 50
+# After boot the kernel has other things to do; after switching, too.
+SETTLE, PAUSE = 5, 0.3
+# Most percent: with nothing on, with all stages, with all stages and latencies.
+LIMITS = {"nothing": 0.2, "all stages": 3, "all stages and latencies": 8}
+
+
+def packet(pair):
+    """Instructions for a packet."""
+    sender, receiver = pair
+    data = b"x" * 64
+    start = time.monotonic_ns()
+    for _ in range(PACKETS // AT_ONCE):
+        for _ in range(AT_ONCE):
+            sender.send(data)
+        for _ in range(AT_ONCE):
+            receiver.recv(100)
+    return (time.monotonic_ns() - start) / PACKETS
+
+
+def row(pair, name, files):
+    """Prints a row; the percent that it costs."""
+    off, on = [packet(pair)], []
+    for _ in range(3):
+        for value, results in ((1, on), (0, off)):
+            for file in files:
+                rsoftnet.put(file, value)
+            time.sleep(PAUSE)
+            results.append(packet(pair))
+    base, cost = statistics.median(off), statistics.median(on)
+    print("# %-26s %8.0f %+6.0f %+6.2f %%  spread %.2f %%" % (
+        name, cost, cost - base, (cost / base - 1) * 100, (max(off) / min(off) - 1) * 100), flush=True)
+    return (cost / base - 1) * 100
+
+
+def main():
+    """All rows."""
+    kernel.need_module("rsoftnet")
+    rsoftnet.quiet()
+    pair = net.udp_pair("127.0.0.1")
+    time.sleep(SETTLE)
+    for _ in range(3):
+        packet(pair)
+    print("# %-26s %8s %6s" % ("instructions a packet", "on", "more"))
+    percent = {}
+    if "--check" not in sys.argv:
+        for name in rsoftnet.STAGES:
+            row(pair, "stage " + name, ["stage/%s/enable" % name])
+        for name in rsoftnet.LATENCIES:
+            row(pair, "latency " + name, ["latency/%s/enable" % name])
+    percent["all stages"] = row(pair, "all stages", ["stage/enable"])
+    percent["all stages and latencies"] = row(pair, "all stages and latencies", ["stage/enable", "latency/enable"])
+    loaded = statistics.median(packet(pair) for _ in range(5))
+    kernel.rmmod("rsoftnet")
+    time.sleep(PAUSE)
+    without = statistics.median(packet(pair) for _ in range(5))
+    percent["nothing"] = (loaded / without - 1) * 100
+    print("# loaded, nothing on: %.1f; without the module: %.1f (%+.2f %%)" % (loaded, without, percent["nothing"]))
+    if "--check" not in sys.argv:
+        return 0
+    print("KTAP version 1\n1..%d" % len(LIMITS))
+    for number, (name, limit) in enumerate(LIMITS.items(), 1):
+        print("%s %d %s costs %.2f %%, at most %g" % (
+            "ok" if percent[name] <= limit else "not ok", number, name, percent[name], limit))
+    return int(any(percent[name] > limit for name, limit in LIMITS.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
