@@ -3,7 +3,7 @@
 //! NICs: PCI devices with rings, interrupts and NAPI.
 //!
 //! A driver implements [`Driver`] and registers it with
-//! [`pci::Registration`](crate::pci::Registration). For each device that is bound, the layer makes
+//! [`pci::Registration`]. For each device that is bound, the layer makes
 //! a network device, and while that is up, rings, NAPIs and interrupts.
 //!
 //! # The order in which things end

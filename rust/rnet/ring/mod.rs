@@ -3,7 +3,7 @@
 //! Rings of descriptors, and who owns what is in them.
 //!
 //! A ring keeps the list of everything that the device can reach through it: mapped packets
-//! ([`TxRing`]) and receive buffers ([`RxRing`]). The driver only says what a descriptor looks like.
+//! (`TxRing`) and receive buffers (`RxRing`). The driver only says what a descriptor looks like.
 //! So a ring can always be ended: the layer stops the device (bus mastering is switched off), then
 //! drops the ring, which unmaps and frees what is left.
 //!

@@ -42,6 +42,7 @@ pub(super) const HEADROOM: u32 = 256;
 const SHORTEST: u32 = nb::ETH_HLEN;
 
 /// A descriptor for received frames.
+#[allow(clippy::len_without_is_empty)]
 pub trait RxDescriptor: Descriptor {
     /// Offers the device a buffer of [`RX_BUFFER`] bytes.
     fn post(dma: u64) -> Self;
