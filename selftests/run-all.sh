@@ -24,13 +24,14 @@ HOST=(
 	"scripts/doc.sh|240|scripts/doc.sh"
 	"selftests/vm/test-vm.sh|300|selftests/vm/test-vm.sh"
 )
-# Programs by boot, and after a bar what else selftests/vm/run is told: what leaves
-# the module alone, and what loads and removes it.
+# Programs by boot, and after a bar each what else selftests/vm/run is told: what leaves
+# the module alone, and what loads and removes it. @ports: two NICs on one wire.
 BOOTS=(
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
 	"rsoftnet/stages rsoftnet/latency rsoftnet/files rsoftnet/toggle"
+	"rigb/bind rigb/settings rigb/recovery|@ports|--append=iomem=relaxed"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
 )
@@ -66,7 +67,7 @@ BOOT_LIMIT=${RNET_BOOT_LIMIT:-900}
 if [[ ${RNET_KERNEL:-stock} == debug ]]; then
 	HOST=()
 	# What comes and goes first, as a deadline (.ci/run) may cut off the last ones.
-	BOOTS=("${DEBUG_BOOTS[@]}" "${BOOTS[2]}" "${BOOTS[4]}" "${BOOTS[0]}" "${BOOTS[3]}" "${BOOTS[1]}")
+	BOOTS=("${DEBUG_BOOTS[@]}" "${BOOTS[2]}" "${BOOTS[6]}" "${BOOTS[3]}" "${BOOTS[4]}" "${BOOTS[0]}" "${BOOTS[5]}" "${BOOTS[1]}")
 	BOOT_LIMIT=${RNET_BOOT_LIMIT:-1800}
 fi
 
@@ -148,8 +149,11 @@ host_check() {
 # boot NUMBER OPTIONS PROGRAM[:CASES]...
 boot() {
 	local number=$1 out=$logs/boot-$1 status start program done_ options=()
-	[[ -z $2 ]] || options=("$2")
+	IFS='|' read -ra options <<<"$2"
 	shift 2
+	if [[ ${options[0]:-} == @ports ]]; then
+		options[0]=--qemu-args=$("$repo/scripts/enter.sh" python3 -B "$here/lib/port.py")
+	fi
 	start=$(date +%s)
 	say "boot $number of ${#BOOTS[@]}: $*"
 	mkdir -p "$out"
