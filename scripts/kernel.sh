@@ -29,8 +29,11 @@ for arch in "${OTHER_ARCH[@]}"; do
 	SOURCE_EXCLUDE+=("*/arch/$arch/*.[chS]" "*/arch/$arch/*.dts*" "*/arch/$arch/*_defconfig")
 done
 
+# Packages are installed at the same time, which writes and removes apt's cache files.
+NO_CACHE=(-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+
 in_apt() {
-	in_sysroot apt-cache "$@"
+	in_sysroot apt-cache "${NO_CACHE[@]}" "$@"
 }
 
 # "package | version" of every kernel package of the series.
@@ -90,7 +93,7 @@ fetch() {
 	mkdir -p "$tmp/src" "$tmp/img" "$tmp/hdr"
 	echo "downloading $release, Debian version $version"
 	# shellcheck disable=SC2016 # expands in the sysroot
-	in_sysroot sh -c 'cd "$1" && shift && apt-get -q download "$@"' sh "$tmp" \
+	in_sysroot sh -c 'cd "$1" && shift && apt-get -q "$@"' sh "$tmp" "${NO_CACHE[@]}" download \
 		"linux-source-$RNET_SERIES=$version" "linux-headers-$release=$version" \
 		"linux-modules-$release=$version" "linux-binary-$release=$version" "linux-base-$release=$version"
 	for deb in "$tmp"/*.deb; do
