@@ -74,6 +74,8 @@ def rustdoc(text):
             if re.search(rf"\bfn {parts[-1]}\b", source):
                 anchor = "tymethod" if keyword == "trait" and parts[-1] in REQUIRED else "method"
                 return f"{page}#{anchor}.{parts[-1]}"
+    if re.search(rf"^\s*pub mod {item}\b", source, re.M):
+        return "/".join(parts + ["index.html"])
     return None
 
 

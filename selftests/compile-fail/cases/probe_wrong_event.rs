@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // A probe is attached to the event that it was written for.
-// error: E0277 the trait bound `Case: Probe<NetifReceiveSkb>` is not satisfied
+// error: E0277 Probe<NetifReceiveSkb>` is not satisfied
 
 use kernel::sync::Arc;
 use rnet::{
