@@ -60,7 +60,10 @@ def test(_role, rawtext, text, lineno, inliner, options=None, content=None):
 def rustdoc(text):
     """Where rustdoc describes it, or None."""
     parts = text.split("::")
-    source = "".join(p.read_text(encoding="utf-8") for p in sorted((REPO / "rust/rnet").rglob("*.rs")))
+    # In its own module, as far as the text names one: a name may be there twice.
+    top = REPO / "rust/rnet"
+    files = sorted((top / parts[0]).rglob("*.rs")) + sorted(top.glob(parts[0] + ".rs")) or sorted(top.rglob("*.rs"))
+    source = "".join(p.read_text(encoding="utf-8") for p in files)
     if text.endswith("!"):
         found = re.search(rf"macro_rules! {parts[-1][:-1]}\b", source)
         return f"macro.{parts[-1][:-1]}.html" if found else None
@@ -80,7 +83,7 @@ def rustdoc(text):
 
 
 # Methods of traits without a default: rustdoc links to them by another name.
-REQUIRED = ("start_xmit", "init", "event")
+REQUIRED = ("start_xmit", "init", "event", "hit")
 
 
 def rust(_role, rawtext, text, lineno, inliner, options=None, content=None):
