@@ -62,11 +62,6 @@ __rnet_helper void rnet_helper_dma_rmb(void)
 	dma_rmb();
 }
 
-__rnet_helper void rnet_helper_dma_wmb(void)
-{
-	dma_wmb();
-}
-
 __rnet_helper u64 rnet_helper_cmpxchg_u64(u64 *ptr, u64 old, u64 val)
 {
 	return cmpxchg(ptr, old, val);

@@ -27,11 +27,6 @@ __rnet_helper void rnet_helper_napi_schedule_irqoff(struct napi_struct *napi)
 	napi_schedule_irqoff(napi);
 }
 
-__rnet_helper void rnet_helper_napi_schedule(struct napi_struct *napi)
-{
-	napi_schedule(napi);
-}
-
 __rnet_helper struct sk_buff *rnet_helper_napi_build_page_skb(struct page *page,
 							      unsigned int headroom,
 							      unsigned int len)

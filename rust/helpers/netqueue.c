@@ -52,16 +52,6 @@ __rnet_helper bool rnet_helper_netif_tx_queue_stopped(const struct netdev_queue 
 	return netif_tx_queue_stopped(txq);
 }
 
-__rnet_helper bool rnet_helper_netif_xmit_stopped(const struct netdev_queue *txq)
-{
-	return netif_xmit_stopped(txq);
-}
-
-__rnet_helper void rnet_helper_netif_trans_update_queue(struct netdev_queue *txq)
-{
-	txq_trans_cond_update(txq);
-}
-
 __rnet_helper void rnet_helper_netif_tx_disable(struct net_device *dev)
 {
 	netif_tx_disable(dev);

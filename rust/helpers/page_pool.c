@@ -50,8 +50,3 @@ __rnet_helper void rnet_helper_page_pool_sync_for_cpu(const struct page_pool *po
 {
 	page_pool_dma_sync_for_cpu(pool, page, offset, len);
 }
-
-__rnet_helper void *rnet_helper_page_address(const struct page *page)
-{
-	return page_address(page);
-}

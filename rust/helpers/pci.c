@@ -58,11 +58,6 @@ __rnet_helper int rnet_helper_pci_alloc_irq_vectors(struct pci_dev *pdev, unsign
 	return pci_alloc_irq_vectors(pdev, min, max, flags);
 }
 
-__rnet_helper bool rnet_helper_pci_is_offline(struct pci_dev *pdev)
-{
-	return pci_channel_offline(pdev);
-}
-
 __rnet_helper int rnet_helper_pci_register_driver(struct pci_driver *drv, const char *name)
 {
 	return __pci_register_driver(drv, THIS_MODULE, name);

@@ -67,11 +67,6 @@ __rnet_helper unsigned int rnet_helper_skb_gso_segs(const struct sk_buff *skb)
 	return skb_shinfo(skb)->gso_segs;
 }
 
-__rnet_helper unsigned int rnet_helper_skb_gso_type(const struct sk_buff *skb)
-{
-	return skb_shinfo(skb)->gso_type;
-}
-
 __rnet_helper bool rnet_helper_skb_vlan_tag_present(const struct sk_buff *skb)
 {
 	return skb_vlan_tag_present(skb);

@@ -14,6 +14,7 @@
 mod registers;
 
 pub use registers::{
+    Bits,
     Register,
     RegisterArray, //
 };

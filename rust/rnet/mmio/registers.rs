@@ -2,11 +2,8 @@
 
 //! A type for each register.
 
-/// A 32-bit register at a fixed place. Made by [`registers!`](crate::registers).
-pub trait Register: Copy {
-    /// The offset in the region, in bytes; a multiple of 4.
-    const OFFSET: usize;
-
+/// The value of a 32-bit register. Made by [`registers!`](crate::registers).
+pub trait Bits: Copy {
     /// The value of a register that was read.
     fn from_bits(bits: u32) -> Self;
 
@@ -14,8 +11,14 @@ pub trait Register: Copy {
     fn bits(self) -> u32;
 }
 
+/// A register at a fixed place. Made by [`registers!`](crate::registers).
+pub trait Register: Bits {
+    /// The offset in the region, in bytes; a multiple of 4.
+    const OFFSET: usize;
+}
+
 /// One of several registers of the same kind. Made by [`registers!`](crate::registers).
-pub trait RegisterArray: Copy {
+pub trait RegisterArray: Bits {
     /// How many there are.
     const LEN: usize;
 
@@ -24,12 +27,6 @@ pub trait RegisterArray: Copy {
 
     /// From one to the next, in bytes.
     const STRIDE: usize;
-
-    /// The value of a register that was read.
-    fn from_bits(bits: u32) -> Self;
-
-    /// The value to write.
-    fn bits(self) -> u32;
 
     /// The offset of element `index`, in bytes; `None` if there is no such element.
     #[inline]
@@ -73,16 +70,6 @@ macro_rules! registers {
                 assert!($offset % 4 == 0, "registers are aligned");
                 $offset
             };
-
-            #[inline]
-            fn from_bits(bits: u32) -> Self {
-                Self(bits)
-            }
-
-            #[inline]
-            fn bits(self) -> u32 {
-                self.0
-            }
         }
         $crate::registers! { $($rest)* }
     };
@@ -102,16 +89,6 @@ macro_rules! registers {
                 assert!($stride % 4 == 0, "registers are aligned");
                 $stride
             };
-
-            #[inline]
-            fn from_bits(bits: u32) -> Self {
-                Self(bits)
-            }
-
-            #[inline]
-            fn bits(self) -> u32 {
-                self.0
-            }
         }
         $crate::registers! { $($rest)* }
     };
@@ -155,6 +132,18 @@ macro_rules! __register_type {
             #[inline]
             $vis const fn with(self, other: Self, on: bool) -> Self {
                 Self(if on { self.0 | other.0 } else { self.0 & !other.0 })
+            }
+        }
+
+        impl $crate::mmio::Bits for $name {
+            #[inline]
+            fn from_bits(bits: u32) -> Self {
+                Self(bits)
+            }
+
+            #[inline]
+            fn bits(self) -> u32 {
+                self.0
             }
         }
 
