@@ -188,7 +188,7 @@ def begin():
     kernel.need_module("rlo")
     flows.have_sctp()
     subprocess.run(["modprobe", "sch_netem"], capture_output=True, check=False)
-    kernel.write(endure.TIMEOUT, "1")
+    endure.report_waits()
     log = kernel.Log()
     before = endure.quiet()
     return log, before, endure.live_namespaces()
@@ -242,7 +242,7 @@ def memory(lane):
 def restore():
     """As before."""
     kernel.need_module("rlo")
-    kernel.write(endure.TIMEOUT, "10")
+    endure.report_waits(False)
     net.restore_defaults()
 
 

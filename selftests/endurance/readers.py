@@ -226,7 +226,7 @@ def until_gone(fds, writes):
 def over_namespace(lane):
     """The namespace ends, in the middle of its traffic, under readers and a writer outside of it."""
     kernel.need_module("rlo")
-    kernel.write(endure.TIMEOUT, "1")
+    endure.report_waits()
     log, before, progress = kernel.Log(), endure.quiet(), endure.Progress("ended while read, " + lane, ENDED)
     for i in range(ENDED):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -262,7 +262,7 @@ def over_namespace(lane):
 @ktap.finally_
 def restore():
     """Loaded, as before."""
-    kernel.write(endure.TIMEOUT, "10")
+    endure.report_waits(False)
     if not kernel.loaded("rlo"):
         kernel.insmod("rlo")
     net.restore_defaults()
