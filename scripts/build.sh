@@ -118,11 +118,25 @@ kernel_make() {
 	fi
 }
 
+# Outside the kernel's own tree kbuild does not see that its configuration has changed
+# (include/config/NAME is looked for in the wrong place), and would mix objects for both.
+forget_other_configuration() {
+	local sum
+	sum=$(cksum <"$kdir/include/config/auto.conf" 2>/dev/null) || return 0
+	if [[ -e $mo/modules.order && $(cat "$mo/.kernel-config" 2>/dev/null) != "$sum" ]]; then
+		say "the kernel for $release was configured anew: everything is built again"
+		rm -rf --one-file-system "$mo"
+		mkdir -p "$mo"
+	fi
+	printf '%s\n' "$sum" >"$mo/.kernel-config"
+}
+
 build() {
 	local t0 log=$RNET_CACHE/log/build.log
 	mkdir -p "$mo" "$RNET_CACHE/log"
 	exec 8>"$mo.lock"
 	flock -n 8 || { say "another build for $release goes on: waiting for it"; flock 8; }
+	forget_other_configuration
 	t0=$(date +%s)
 	if [[ -e $mo/modules.order ]]; then
 		say "building for $release"

@@ -15,7 +15,7 @@ set -euo pipefail
 self=$RNET_REPO/scripts
 config=$self/configs/debug.config
 # Seconds on two cores.
-ESTIMATE=1600
+ESTIMATE=1500
 
 places() {
 	stock=$(kernel_dir)
