@@ -21,7 +21,7 @@ help:
 #:                   through lo and rlo side by side
 #: make check        all tests; the last line counts them
 #: make check-debug  the same tests and more on a kernel with KASAN, lockdep, fault injection
-#:                   and the like, which is built first (about 20 minutes)
+#:                   and the like, which is built first (about half an hour on two cores)
 #: make check-upstream  the kernel's own networking tests, with lo and with rlo
 #: make check-programs  PostgreSQL, nginx, Redis, DNS and sftp over lo and over rlo
 #: make check-long   these, endurance and fault injection in full, some hours

@@ -54,7 +54,7 @@ while (($#)); do
 	shift
 done
 
-# The debug kernel waits a lot, for kobjects that it releases late.
+# The debug kernel waits a lot, for grace periods.
 cpus=$(nproc)
 [[ ${RNET_KERNEL:-stock} != debug ]] || ((++cpus))
 at_once=${at_once:-$cpus}

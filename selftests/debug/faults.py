@@ -85,8 +85,7 @@ class Injector:
 
 
 def steps():
-    """1, 2, 3, ...; without RNET_LONG ever fewer of the later ones, as a load or a removal takes seconds here
-    (CONFIG_DEBUG_KOBJECT_RELEASE).
+    """1, 2, 3, ...; without RNET_LONG ever fewer of the later ones, as a load or a removal takes seconds here.
     """
     nth, start = 1, time.monotonic()
     said = start

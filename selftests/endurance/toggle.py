@@ -83,7 +83,7 @@ def switched(where):
     ktap.check(0 < seen["rlo"]["packets"] < seen["link"]["tx.packets"], "rlo carried %r of %r" % (seen["rlo"], seen["link"]))
     ktap.equal("dropped", seen["rlo"].get("dropped", 0), 0)
     worse = {name: (value, control["signs"].get(name, 0)) for name, value in seen["signs"].items()
-             if value > 2 * control["signs"].get(name, 0) + 5}
+             if value > 2 * control["signs"].get(name, 0) + 5 * ktap.SLOW}
     ktap.equal("sent again, out of order or dropped (switched, not switched)", worse, {})
 
 

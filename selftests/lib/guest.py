@@ -20,7 +20,7 @@ import splat  # pylint: disable=wrong-import-position
 
 
 # Where everything takes long: no devices of tunnels in each new namespace, whose drivers are built in there, and no
-# word about a device that its queues hold (CONFIG_DEBUG_KOBJECT_RELEASE lets them go seconds later) before a minute.
+# word about a device that waits for its users before a minute.
 SLOW_KERNEL = {"fb_tunnels_only_for_init_net": "1", "netdev_unregister_timeout_secs": "60"}
 
 
