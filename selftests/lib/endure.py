@@ -87,18 +87,22 @@ def drained():
     """Fails if the destruction of namespaces is stuck: two more have to go, one after the other."""
     for i in range(2):
         name = "rnetp%d" % i
+        ready, made = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.unshare(os.CLONE_NEWNET)
+            os.write(made, b".")
             time.sleep(600)
             os._exit(0)
-        time.sleep(0.2)
+        os.close(made)
+        ktap.equal("a new namespace", os.read(ready, 1), b".")
+        os.close(ready)
         done = subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", "x", "netns", str(pid)],
                               capture_output=True, text=True, check=False)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         ktap.equal("ip link add", done.stderr, "")
-        ktap.wait_for("an ended namespace is gone", lambda: not os.path.exists("/sys/class/net/" + name), 60)
+        ktap.wait_for("an ended namespace is gone", lambda: not os.path.exists("/sys/class/net/" + name), 20)
 
 
 def quiet():
