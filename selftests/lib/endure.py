@@ -83,20 +83,26 @@ class Place:
         os.setns(self.home, os.CLONE_NEWNET)
 
 
+def another_namespace():
+    """The ID of a process that sleeps in a namespace of its own, which is there when this returns."""
+    ready, made = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.unshare(os.CLONE_NEWNET)
+        os.write(made, b".")
+        time.sleep(600)
+        os._exit(0)
+    os.close(made)
+    said = os.read(ready, 1)
+    os.close(ready)
+    ktap.equal("a new namespace", said, b".")
+    return pid
+
+
 def drained():
     """Fails if the destruction of namespaces is stuck: two more have to go, one after the other."""
     for i in range(2):
-        name = "rnetp%d" % i
-        ready, made = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.unshare(os.CLONE_NEWNET)
-            os.write(made, b".")
-            time.sleep(600)
-            os._exit(0)
-        os.close(made)
-        ktap.equal("a new namespace", os.read(ready, 1), b".")
-        os.close(ready)
+        name, pid = "rnetp%d" % i, another_namespace()
         done = subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", "x", "netns", str(pid)],
                               capture_output=True, text=True, check=False)
         os.kill(pid, signal.SIGKILL)

@@ -21,6 +21,8 @@ PASS, FAIL, SKIP = 0, 1, 4
 
 # How much slower the kernel is than the stock one: limits are multiplied by it.
 SLOW = float(os.environ.get("RNET_SLOW", "1"))
+# How many of a hundred repetitions are enough there.
+PART = 1 if SLOW == 1 else 0.25
 # Without the cases that only try the kernel's own driver; those that compare with it still do.
 BRIEF = os.environ.get("RNET_BRIEF") == "1"
 
