@@ -298,10 +298,13 @@ class Traffic:
             self.parent.close()
             if cpu is not None:
                 pin(cpu)
-            result = ktap.run(self._run, child, addresses, tcp)
-            child.setblocking(True)
-            child.send(json.dumps(result).encode())
-            os._exit(0)
+            try:
+                result = ktap.run(self._run, child, addresses, tcp)
+                child.setblocking(True)
+                child.send(json.dumps(result).encode())
+            finally:
+                # Also when nobody listens any more: the case is not this process's.
+                os._exit(0)
         child.close()
         ktap.equal("traffic starts", self.parent.recv(1), b"s")
 
