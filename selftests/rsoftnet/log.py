@@ -158,8 +158,10 @@ def stages_apart():
     ktap.equal("enable", kernel.read(rsoftnet.path("stage/xmit/enable")), "0")
     before = kernel.read(rsoftnet.path("log/events"))
     rsoftnet.put("log/enable", 0)
-    net.send_udp(pair, 50, 100)
     ktap.check(len(before.splitlines()) > 150, "not logged")
+    before = kernel.read(rsoftnet.path("log/events"))
+    net.send_udp(pair, 50, 100)
+    ktap.equal("the log when it is off", kernel.read(rsoftnet.path("log/events")), before)
     ktap.equal("netif_rx", rsoftnet.stage("netif_rx"), 100)
 
 
