@@ -37,28 +37,31 @@ host_settings() {
 	done
 }
 
-cargo_in_sysroot() { # ARGS...
-	local ca=() warnings=${warnings:-}
+cargo_in_sysroot() { # COMMAND ARGS...
+	local ca=() command=$1
+	shift
 	[[ ! -f $home/ca.pem ]] || ca=("CARGO_HTTP_CAINFO=$home/ca.pem" "SSL_CERT_FILE=$home/ca.pem")
 	# Only the programs are linked statically, not what builds them.
 	env -u RUSTC -u RUSTC_WRAPPER -u CARGO_BUILD_TARGET -u RUSTFLAGS "${ca[@]}" CARGO_HOME="$home" \
 		CARGO_TARGET_DIR="$target" CARGO_TERM_COLOR=never CARGO_NET_RETRY=3 \
-		CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static${warnings:+ $warnings}" \
-		"$RNET_REPO/scripts/enter.sh" cargo --locked "$@" \
-		--manifest-path "$RNET_REPO/tools/Cargo.toml"
+		CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
+		"$RNET_REPO/scripts/enter.sh" cargo "$command" --locked --target "$triple" \
+		--manifest-path "$RNET_REPO/tools/Cargo.toml" "$@"
 }
 
 # The registry is asked only when a crate is not here yet.
 fetch() {
-	local log=$RNET_LOGS/crates.log
+	local cause log=$RNET_LOGS/crates.log
 	mkdir -p "$RNET_LOGS"
-	if cargo_in_sysroot fetch --offline --target "$triple" >/dev/null 2>&1; then
+	if cargo_in_sysroot fetch --offline >/dev/null 2>&1; then
 		return
 	fi
 	say "fetching crates: about 20 s"
-	cargo_in_sysroot fetch --target "$triple" >"$log" 2>&1 && return
-	if grep -qiE "could not resolve|failed to connect|couldn't connect|timed out|network is unreachable|spurious network error|download of .* failed|unable to update" "$log"; then
-		die "the registry of crates cannot be reached (no network?): $(grep -m1 -oiE "(could not resolve|failed to connect|couldn't connect|timed out|SSL [a-z ]*)[^\"]*" "$log" || true)" \
+	cargo_in_sysroot fetch >"$log" 2>&1 && return
+	# What libcurl says has its number in front: "[7] Could not connect to server".
+	cause=$(sed -nE 's/^ *\[[0-9]+\] //p' "$log" | tail -n 1)
+	if [[ -n $cause ]]; then
+		die "the registry of crates cannot be reached: $cause" \
 			"check the network and proxy (https_proxy), or name another registry in the config.toml of your CARGO_HOME; the log is $log"
 	elif grep -q 'lock file .* needs to be updated' "$log"; then
 		die "tools/Cargo.lock does not fit tools/*/Cargo.toml" "run 'cargo update --workspace' in tools/ and commit the lock file"
@@ -80,12 +83,12 @@ fetch
 
 case ${1:-} in
 --check)
-	warnings=-Dwarnings cargo_in_sysroot clippy --offline --workspace --all-targets --target "$triple"
-	cargo_in_sysroot test --offline --workspace --target "$triple"
+	cargo_in_sysroot clippy --offline --workspace --all-targets -- -Dwarnings
+	cargo_in_sysroot test --offline --workspace
 	;;
 '')
 	say "building tools/"
-	cargo_in_sysroot build --offline --workspace --release --target "$triple" ||
+	cargo_in_sysroot build --offline --workspace --release ||
 		die "the build of tools/ failed" "the first error is above"
 	for file in "$target/$triple/release"/*; do
 		[[ -f $file && -x $file ]] || continue

@@ -17,7 +17,7 @@ repo=$(cd "$here/.." && pwd -P)
 # What runs on the host, in the sysroot: file, limit in seconds, command.
 HOST=(
 	"selftests/vm/test-splat.py|60|scripts/enter.sh python3 -B selftests/vm/test-splat.py"
-	"scripts/lint.sh|300|scripts/lint.sh"
+	"scripts/lint.sh|600|scripts/lint.sh"
 	"selftests/compile-fail/run.sh|300|selftests/compile-fail/run.sh"
 	"scripts/test-errors.sh|180|scripts/test-errors.sh"
 	"Documentation/check-abi.sh|120|Documentation/check-abi.sh"

@@ -102,6 +102,6 @@ attachments! {
         udp_queue: UdpEnqueue = UDP_QUEUE,
         tcp_queue: TcpQueueRcv = TCP_QUEUE,
         other_queue: SockQueueRcv = OTHER_QUEUE,
-        run: DoSoftirq = RUN,
+        run: HandleSoftirqs = RUN,
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn number_of(from: SoftirqFrom) -> u64 {
     }
 }
 
-impl FnProbe<functions::DoSoftirq> for Core {
+impl FnProbe<functions::HandleSoftirqs> for Core {
     #[inline(always)]
     fn hit(&self, from: SoftirqFrom, cx: &ProbeCx<'_>) {
         self.cells.set(Cell::RunFrom, number_of(from), cx);

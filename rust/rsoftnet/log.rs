@@ -282,7 +282,7 @@ impl Probe<events::SoftirqExit> for Logger {
     }
 }
 
-impl FnProbe<functions::DoSoftirq> for Logger {
+impl FnProbe<functions::HandleSoftirqs> for Logger {
     fn hit(&self, from: SoftirqFrom, cx: &ProbeCx<'_>) {
         self.core.cells.set(Cell::LogFrom, number_of(from), cx);
     }

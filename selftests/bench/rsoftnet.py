@@ -66,7 +66,7 @@ TRACEPOINTS = ("net:net_dev_start_xmit", "net:netif_rx", "net:netif_receive_skb"
                "sock:sk_data_ready", "csd:csd_queue_cpu")
 SOFTIRQS = ("irq:softirq_raise", "irq:softirq_entry", "irq:softirq_exit")
 FUNCTIONS = {"ip": "ip_rcv_core", "udp": "udp_rcv", "enqueue": "enqueue_to_backlog", "sock_queue": "__udp_enqueue_schedule_skb",
-             "softirq_context": "__do_softirq"}
+             "softirq_context": "handle_softirqs"}
 
 
 def counts(events):

@@ -344,8 +344,11 @@ pub mod functions {
             |regs| SocketRef::from_raw(regs.argument(0) as *const nb::sock)
         }
 
-        /// Softirqs are about to run, not in `ksoftirqd`.
-        DoSoftirq: c"__do_softirq" () -> SoftirqFrom { |regs| softirq::from(regs.caller()) }
+        /// Softirqs are about to run, for whom is found out by where it was called from:
+        /// `__do_softirq()` between it and its callers is a jump, or a part of them.
+        HandleSoftirqs: c"handle_softirqs" (Arg::Int(1)) -> SoftirqFrom {
+            |regs| softirq::from(regs.caller())
+        }
 
         /// The hooks of netfilter have seen a packet.
         NfHookSlow: c"nf_hook_slow" (SKB, Arg::Any, Arg::Any, INT) return true -> Verdict {

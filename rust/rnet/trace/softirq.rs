@@ -11,7 +11,7 @@ use kernel::{
 };
 use net_bindings as nb;
 
-/// Who runs softirqs that are not left to `ksoftirqd`.
+/// On whose behalf softirqs run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SoftirqFrom {
     /// The end of an interrupt.
@@ -19,7 +19,7 @@ pub enum SoftirqFrom {
     /// `do_softirq()`: bottom halves were enabled again, or a CPU that was idle has made the calls that
     /// others had asked it for.
     DoSoftirq,
-    /// Somebody else, or nobody knows: another tracer may have changed where the function returns to.
+    /// Somebody else, such as `ksoftirqd`, or nobody knows: another tracer may have changed where the function returns to.
     Other,
 }
 
