@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export RNET_CACHE RNET_MIRROR KVER KDIR MODDIR INSTALL_MOD_PATH W V LLVM RUSTC
 
 .PHONY: all help setup run check check-debug check-upstream \
-	check-programs check-long bench doc rustdoc install shell fmt fmt-check clippy clean clean-cache
+	check-programs check-long bench tools doc rustdoc install shell fmt fmt-check clippy clean clean-cache
 
 all:
 	@scripts/build.sh
@@ -27,6 +27,7 @@ help:
 #: make check-long   these, endurance and fault injection in full, some hours
 #: make bench        all measurements (longer than make run)
 #: make shell        a shell in the VM, modules loaded, network tools inside
+#: make tools        the programs in tools/: rsoftnet, the viewer of rsoftnet.ko
 #: make doc          documentation and rustdoc as HTML
 #: make install      copy the modules to the kernel's updates directory, depmod
 #: make fmt          format the Rust code (fmt-check only looks)
@@ -54,10 +55,10 @@ bench:
 	@scripts/build.sh --stock && selftests/bench/run.sh --all
 
 check:
-	@scripts/build.sh --stock && selftests/run-all.sh
+	@scripts/build.sh --stock && scripts/tools.sh && selftests/run-all.sh
 
 check-debug:
-	@scripts/build.sh --debug && selftests/run-all.sh --kernel debug
+	@scripts/build.sh --debug && scripts/tools.sh && selftests/run-all.sh --kernel debug
 
 check-upstream:
 	@scripts/build.sh --stock && selftests/upstream/run.sh
@@ -69,7 +70,10 @@ check-long:
 	@scripts/build.sh --stock && selftests/run-long.sh
 
 shell:
-	@scripts/build.sh --stock && { selftests/vm/run --shell --module all || [ $$? -lt 124 ]; }
+	@scripts/build.sh --stock && scripts/tools.sh && { selftests/vm/run --shell --module all || [ $$? -lt 124 ]; }
+
+tools:
+	@scripts/tools.sh
 
 doc:
 	@scripts/doc.sh

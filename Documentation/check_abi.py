@@ -38,24 +38,28 @@ def crates(repo):
 
 
 # A tree below /sys/kernel: let dir = parent.child(NAME, TABLE, ...), and tables that are chosen by a function.
-TREE = re.compile(r"Dir::under_kernel\([^;]*\)\?;.*\.child\(", re.S)
-CHILD = re.compile(r'(?:let\s+(\w+)\s*=\s*)?(\w+)\s*\.child\(\s*(?:c"([^"]+)"|&cpu_name\(\w+\)\?|(\w+)\.name\(\)),\s*&?(\w+),')
-CHOSEN = re.compile(r"=>\s*\(&(\w+),\s*&(\w+)\)")
+TREE = re.compile(r"Dir::under_kernel\([^;]*\)\?;.*\.child(?:_of)?\(", re.S)
+CHILD = re.compile(r'(?:let\s+(\w+)\s*=\s*)?(\w+)\s*\.child(?:_of)?\(\s*(?:c"([^"]+)"|&cpu_name\(\w+\)\?|(\w+)\.name\(\)),'
+                   r'\s*(?:&(\w+)|&\[([^\]]*)\]),')
+MADE = re.compile(r"\.child(?:_of)?\(")
+# A function that chooses one more table: fn NAME(...) -> &'static [Attribute<...>] { match ... => &TABLE }
+CHOOSER = re.compile(r"fn\s+(\w+)\([^)]*\)\s*->\s*&'static \[Attribute<\w+>\]\s*\{(.*?)\n\}", re.S)
 
 
 def tree(name, text, tables, problems):
     """As made(), for a module with a tree of directories; stages and the like are <stage>."""
     top = re.search(r'let\s+(\w+)\s*=\s*Dir::under_kernel\([^;]*?c"([^"]+)"\s*,\s*&(\w+)', text)
     places, paths, placed = {top.group(1): "/sys/kernel/" + top.group(2)}, {}, {top.group(3)}
-    chosen = {"all": {a for a, _ in CHOSEN.findall(text)}, "each": {b for _, b in CHOSEN.findall(text)}}
+    chosen = {function: set(re.findall(r"&(\w+)", body)) for function, body in CHOOSER.findall(text)}
     found = [(top.group(3), places[top.group(1)])]
     children = CHILD.findall(text)
-    if len(children) != len(re.findall(r"\.child\(", text)):
-        problems.append("%s: of %d directories %d are understood" % (name, len(re.findall(r"\.child\(", text)), len(children)))
-    for variable, parent, literal, named, table in children:
+    if len(children) != len(MADE.findall(text)):
+        problems.append("%s: of %d directories %d are understood" % (name, len(MADE.findall(text)), len(children)))
+    for variable, parent, literal, named, table, several in children:
         place = "%s/%s" % (places[parent], literal or ("<%s>" % named if named else "cpu<N>"))
         places[variable] = place
-        found += [(each, place) for each in chosen.get(table, {table})]
+        words = re.findall(r"(&?)(\w+)(?:\(\w+\))?", several) if several else [("&", table)]
+        found += [(each, place) for is_table, word in words for each in ({word} if is_table else chosen.get(word, {word}))]
     for table, place in found:
         placed.add(table)
         if table not in tables:

@@ -14,7 +14,11 @@ set -uo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[[ -e /.rnet/base ]] || exec "$RNET_REPO/scripts/enter.sh" "$RNET_REPO/scripts/lint.sh" "$@"
+if [[ ! -e /.rnet/base ]]; then
+	# The crates of tools/ come from outside.
+	[[ ${*:-tools} != *tools* ]] || "$RNET_REPO/scripts/tools.sh" --fetch >/dev/null || exit 1
+	exec "$RNET_REPO/scripts/enter.sh" "$RNET_REPO/scripts/lint.sh" "$@"
+fi
 
 cd "$RNET_REPO" || exit 1
 kernel=$(kernel_dir)
@@ -144,11 +148,11 @@ for path in sys.argv[1:]:
     compile(open(path, encoding="utf-8").read(), path, "exec")' "${list[@]}"
 }
 
-# Words that are right here: parm is what modinfo calls a parameter.
+# Words that are right here: parm is what modinfo calls a parameter, ratatui a crate.
 check_codespell() {
 	local list
 	mapfile -t list < <(texts)
-	codespell -L parm "${list[@]}"
+	codespell -L parm,ratatui "${list[@]}"
 }
 
 check_spdx() {
@@ -193,6 +197,11 @@ check_census() {
 	((PIPESTATUS[0] == 0)) && scripts/census.py --mo "$mo"
 }
 
+# Clippy and the tests of the programs of user space.
+check_tools() {
+	scripts/tools.sh --check
+}
+
 check_layout() {
 	RNET_LINT_MO=$mo scripts/check-layout.sh
 }
@@ -200,7 +209,7 @@ check_layout() {
 # --- running -----------------------------------------------------------------
 
 checks=(build rustfmt clippy rustdoc checkpatch shellcheck python codespell spdx length panics
-	traces census layout)
+	traces census layout tools)
 
 exec 8>"$mo.lock"
 flock 8

@@ -36,6 +36,9 @@ PKG_UPSTREAM=(
 	libnuma-dev libcap-dev libmnl-dev iptables netcat-openbsd psmisc python3-yaml
 )
 
+# On demand (scripts/tools.sh): what the programs in tools/ are built with.
+PKG_CARGO=(cargo)
+
 # Not unpacked: what no build and no test reads (a third of the time and space).
 DPKG_EXCLUDE=(
 	'/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*'

@@ -15,6 +15,7 @@
 #
 #	sysroot.sh need programs    servers, for selftests/programs
 #	sysroot.sh need upstream    for selftests/upstream
+#	sysroot.sh need cargo       for tools
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -29,6 +30,7 @@ key() {
 	tools) echo "$(key toolchain) ${PKG_TOOLS[*]}" ;;
 	programs) echo "$(key base) ${PKG_PROGRAMS[*]}" ;;
 	upstream) echo "$(key base) ${PKG_UPSTREAM[*]}" ;;
+	cargo) echo "$(key base) ${PKG_CARGO[*]}" ;;
 	esac | cksum
 }
 
@@ -151,9 +153,10 @@ toolchain) is_done toolchain || install toolchain "${PKG_TOOLCHAIN[@]}" ;;
 tools) is_done tools || install tools "${PKG_TOOLS[@]}" ;;
 programs) mount_sysroot && start_nothing && install programs "${PKG_PROGRAMS[@]}" ;;
 upstream) mount_sysroot && start_nothing && install upstream "${PKG_UPSTREAM[@]}" ;;
+cargo) mount_sysroot && install cargo "${PKG_CARGO[@]}" ;;
 need) need "$2" ;;
 state) state ;;
 mirror) mirror ;;
 add-backports) add_backports "$2" ;;
-*) die "usage: sysroot.sh base|toolchain|tools|state|need programs|need upstream" "run 'make setup', which calls this" ;;
+*) die "usage: sysroot.sh base|toolchain|tools|state|need programs|need upstream|need cargo" "run 'make setup', which calls this" ;;
 esac

@@ -17,7 +17,7 @@ repo=$(cd "$here/.." && pwd -P)
 # What runs on the host, in the sysroot: file, limit in seconds, command.
 HOST=(
 	"selftests/vm/test-splat.py|60|scripts/enter.sh python3 -B selftests/vm/test-splat.py"
-	"scripts/lint.sh|300|scripts/lint.sh"
+	"scripts/lint.sh|600|scripts/lint.sh"
 	"selftests/compile-fail/run.sh|300|selftests/compile-fail/run.sh"
 	"scripts/test-errors.sh|180|scripts/test-errors.sh"
 	"Documentation/check-abi.sh|120|Documentation/check-abi.sh"
@@ -30,10 +30,11 @@ BOOTS=(
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
-	"rsoftnet/stages rsoftnet/latency rsoftnet/files rsoftnet/toggle"
+	"rsoftnet/stages rsoftnet/functions rsoftnet/log rsoftnet/latency rsoftnet/files rsoftnet/toggle rsoftnet/viewer"
 	"rigb/bind rigb/settings rigb/recovery|@ports|--append=iomem=relaxed"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
+	"rsoftnet/nic|@ports|--append=iomem=relaxed"
 )
 # What needs the debug kernel.
 DEBUG_BOOTS=(
@@ -67,7 +68,7 @@ BOOT_LIMIT=${RNET_BOOT_LIMIT:-900}
 if [[ ${RNET_KERNEL:-stock} == debug ]]; then
 	HOST=()
 	# What comes and goes first, as a deadline (.ci/run) may cut off the last ones.
-	BOOTS=("${DEBUG_BOOTS[@]}" "${BOOTS[2]}" "${BOOTS[6]}" "${BOOTS[3]}" "${BOOTS[4]}" "${BOOTS[0]}" "${BOOTS[5]}" "${BOOTS[1]}")
+	BOOTS=("${DEBUG_BOOTS[@]}" "${BOOTS[2]}" "${BOOTS[6]}" "${BOOTS[3]}" "${BOOTS[4]}" "${BOOTS[0]}" "${BOOTS[5]}" "${BOOTS[1]}" "${BOOTS[7]}")
 	BOOT_LIMIT=${RNET_BOOT_LIMIT:-1800}
 fi
 

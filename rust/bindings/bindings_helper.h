@@ -10,6 +10,7 @@
 #include <linux/fprobe.h>
 #include <linux/if_arp.h>
 #include <linux/interrupt.h>
+#include <linux/kallsyms.h>
 #include <linux/kobject.h>
 #include <linux/moduleparam.h>
 #include <linux/netdevice.h>
@@ -49,6 +50,7 @@ RNET_FEATURE(NETIF_F_HW_VLAN_CTAG_RX);
 RNET_FEATURE(NETIF_F_HW_VLAN_CTAG_FILTER);
 RNET_FEATURE(NETIF_F_RXALL);
 
+static const size_t RNET_CONST_HELPER_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;
 static const unsigned long RNET_CONST_HELPER_PAGE_SIZE = PAGE_SIZE;
 static const pci_channel_state_t RNET_CONST_HELPER_PCI_CHANNEL_IO_PERM_FAILURE =
 	pci_channel_io_perm_failure;

@@ -64,6 +64,16 @@ __rnet_helper void rnet_helper_dev_consume_skb_any(struct sk_buff *skb)
 	dev_consume_skb_any(skb);
 }
 
+__rnet_helper u32 rnet_helper_skb_mark(const struct sk_buff *skb)
+{
+	return skb->mark;
+}
+
+__rnet_helper u16 rnet_helper_skb_protocol_host(const struct sk_buff *skb)
+{
+	return ntohs(skb->protocol);
+}
+
 __rnet_helper struct net_device *rnet_helper_skb_dev(const struct sk_buff *skb)
 {
 	return READ_ONCE(skb->dev);

@@ -58,6 +58,16 @@ __rnet_helper void rnet_helper_softnet_read(unsigned int cpu, struct rnet_softne
 	out->scheduled = test_bit(NAPI_STATE_SCHED, &sd->backlog.state);
 }
 
+__rnet_helper u32 rnet_helper_softnet_input_here(void)
+{
+	return this_cpu_read(softnet_data.input_pkt_queue.qlen);
+}
+
+__rnet_helper u32 rnet_helper_softnet_process_here(void)
+{
+	return this_cpu_read(softnet_data.process_queue.qlen);
+}
+
 /* The call that wakes the backlog of a CPU; only its address is of use. */
 __rnet_helper const void *rnet_helper_softnet_csd(unsigned int cpu)
 {

@@ -17,7 +17,9 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
-            Relaxed, //
+            Full,
+            Relaxed,
+            Release, //
         },
         Arc, //
     },
@@ -31,6 +33,26 @@ use kernel::{
 pub(crate) trait Registered: Send + Sync {
     /// Ends all callbacks. Process context, no locks held; must tolerate being called again.
     fn unregister(&self);
+}
+
+/// Whether something is registered, so that it is unregistered once, whoever does it.
+pub(crate) struct Presence(Atomic<u32>);
+
+impl Presence {
+    /// Not yet.
+    pub(crate) const fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+
+    /// It is registered now.
+    pub(crate) fn begin(&self) {
+        self.0.store(1, Release);
+    }
+
+    /// True for the one caller that has to unregister it.
+    pub(crate) fn end(&self) -> bool {
+        self.0.xchg(0, Full) == 1
+    }
 }
 
 /// One registration in the list.

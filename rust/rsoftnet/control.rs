@@ -7,113 +7,34 @@ use kernel::sync::{
     Arc,
     Mutex, //
 };
-use rnet::{
-    prelude::*,
-    trace::{
-        events,
-        functions,
-        Attached,
-        Detach,
-        FnAttached, //
-    }, //
-};
+use rnet::prelude::*;
 
 use crate::{
-    core::Core,
+    attach::Attachments,
+    core::{
+        Cell,
+        Core, //
+    },
+    log::Logger,
     stage::{
         self,
         at,
-        Latency, //
+        Latency,
+        Stage, //
     },
 };
 
-macro_rules! attachments {
-    (
-        events { $($field:ident: $event:ident = $bit:ident,)+ }
-        functions { $($called:ident: $function:ident = $call:ident,)+ }
-    ) => {
-        /// The probes that are attached.
-        struct Attachments {
-            $($field: Option<Attached<events::$event, Core>>,)+
-            $($called: Option<FnAttached<functions::$function, Core>>,)+
-        }
-
-        impl Attachments {
-            const fn none() -> Self {
-                Self { $($field: None,)+ $($called: None,)+ }
-            }
-
-            /// Attaches what is needed and not there yet.
-            fn attach(&mut self, ctx: ModuleCtx, core: &Arc<Core>, needed: u32) -> Result {
-                $(
-                    if needed & at::$bit != 0 && self.$field.is_none() {
-                        self.$field = Some(Attached::new(ctx, core.clone())?);
-                    }
-                )+
-                $(
-                    if needed & at::$call != 0 && self.$called.is_none() {
-                        self.$called = Some(FnAttached::new(ctx, core.clone())?);
-                    }
-                )+
-                Ok(())
-            }
-
-            /// Detaches what is not needed any more.
-            fn detach(&mut self, needed: u32) {
-                let mut together = Detach::new();
-                $(
-                    if needed & at::$bit == 0 {
-                        if let Some(attached) = self.$field.take() {
-                            together.add(attached);
-                        }
-                    }
-                )+
-                $(
-                    if needed & at::$call == 0 {
-                        self.$called = None;
-                    }
-                )+
-            }
-        }
-    };
-}
-
-attachments! {
-    events {
-        xmit: NetDevStartXmit = XMIT,
-        netif_rx: NetifRx = NETIF_RX,
-        receive: NetifReceiveSkb = RECEIVE,
-        raise: SoftirqRaise = RAISE,
-        entry: SoftirqEntry = ENTRY,
-        exit: SoftirqExit = EXIT,
-        poll: NapiPoll = POLL,
-        drop: KfreeSkb = DROP,
-        wakeup: SkDataReady = WAKEUP,
-        ipi_sent: CsdQueueCpu = IPI_SENT,
-        ipi_run: CsdFunctionEntry = IPI_RUN,
-    }
-    functions {
-        enqueue: EnqueueToBacklog = ENQUEUE,
-        ip4: IpRcv = IP4,
-        ip6: Ip6Rcv = IP6,
-        tcp4: TcpV4Rcv = TCP4,
-        tcp6: TcpV6Rcv = TCP6,
-        udp4: UdpRcv = UDP4,
-        udp6: UdpV6Rcv = UDP6,
-        hooks: NfHookSlow = HOOKS,
-    }
-}
-
 /// What the administrator is told.
-const PRICE: &str = "150 instructions for each packet at each, 640 at netfilter's hooks";
+const PRICE: &str = "150 instructions each time, 640 at netfilter's hooks";
 
 /// The switches, and the probes behind them.
 #[pin_data]
 pub(crate) struct Control {
     pub(crate) core: Arc<Core>,
+    pub(crate) logger: Arc<Logger>,
     ctx: ModuleCtx,
     #[pin]
-    attached: Mutex<Attachments>,
+    attached: Mutex<(Attachments<Core>, Attachments<Logger>)>,
     /// What the files of the filters show.
     #[pin]
     pub(crate) wanted: Mutex<crate::filter::Wanted>,
@@ -121,11 +42,13 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(ctx: ModuleCtx, core: Arc<Core>) -> Result<Arc<Self>> {
+        let logger = Arc::new(Logger::new(core.clone())?, GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
                 core,
+                logger,
                 ctx,
-                attached <- new_mutex!(Attachments::none()),
+                attached <- new_mutex!((Attachments::none(), Attachments::none())),
                 wanted <- new_mutex!(crate::filter::Wanted::new()),
             }),
             GFP_KERNEL,
@@ -144,11 +67,23 @@ impl Control {
     /// Switches on or off. When it fails, nothing is changed.
     pub(crate) fn switch(&self, switches: u32, on: bool) -> Result {
         let mut attached = self.attached.lock();
+        let (counting, logging) = &mut *attached;
         let old = self.core.on.get();
         let new = if on { old | switches } else { old & !switches };
-        if let Err(err) = attached.attach(self.ctx, &self.core, stage::needs(new)) {
-            attached.detach(stage::needs(old));
+        if stage::logs(old) == 0 && stage::logs(new) != 0 {
+            self.logger.log.clear();
+            self.core.cells.clear(Cell::LogFrom);
+        }
+        let done = counting
+            .attach(self.ctx, &self.core, stage::needs(new))
+            .and_then(|()| logging.attach(self.ctx, &self.logger, stage::logs(new)));
+        if let Err(err) = done {
+            counting.detach(stage::needs(old));
+            logging.detach(stage::logs(old));
             return Err(err);
+        }
+        if new & !old & Stage::SoftirqContext.bit() != 0 {
+            self.core.forget_context();
         }
         for latency in Latency::ALL {
             if new & !old & latency.bit() != 0 {
@@ -156,10 +91,12 @@ impl Control {
             }
         }
         self.core.on.set(new);
-        if stage::needs(new) & !stage::needs(old) & at::FUNCTIONS != 0 {
+        let probed = |on| (stage::needs(on) | stage::logs(on)) & at::FUNCTIONS;
+        if probed(new) & !probed(old) != 0 {
             pr_info!("functions are probed: {}\n", PRICE);
         }
-        attached.detach(stage::needs(new));
+        counting.detach(stage::needs(new));
+        logging.detach(stage::logs(new));
         Ok(())
     }
 
@@ -167,6 +104,7 @@ impl Control {
     pub(crate) fn all_off(&self) {
         let mut attached = self.attached.lock();
         self.core.on.set(0);
-        attached.detach(0);
+        attached.0.detach(0);
+        attached.1.detach(0);
     }
 }

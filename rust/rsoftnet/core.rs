@@ -41,8 +41,20 @@ rnet::counters! {
         PollAt,
         /// When a packet was handed to the protocols in this poll; 0 when it has woken a reader.
         DeliveredAt,
+        /// Who runs softirqs now, for the stage `softirq_context`: a number of `From`.
+        RunFrom,
+        /// The same for the log.
+        LogFrom,
         /// When another CPU has woken this one's backlog; 0 when it has answered.
         WokenAt,
+    }
+}
+
+rnet::counters! {
+    /// The most packets that were in a CPU's queues at once.
+    pub(crate) enum Mark {
+        Input,
+        Process,
     }
 }
 
@@ -69,6 +81,7 @@ pub(crate) struct Core {
     pub(crate) wakeup: Waits,
     pub(crate) ipi: Waits,
     pub(crate) cells: Cells<Cell>,
+    pub(crate) marks: Cells<Mark>,
     pub(crate) times: PacketTimes,
     pub(crate) device: Filter<Device>,
 }
@@ -89,6 +102,7 @@ impl Core {
             wakeup: Waits::new()?,
             ipi: Waits::new()?,
             cells: Cells::new()?,
+            marks: Cells::new()?,
             times: PacketTimes::new(TIMES_BITS)?,
             device: Filter::new(),
         })
@@ -129,12 +143,23 @@ impl Core {
         }
     }
 
+    /// Makes the high-water marks 0.
+    pub(crate) fn reset_marks(&self) {
+        self.marks.clear(Mark::Input);
+        self.marks.clear(Mark::Process);
+    }
+
     /// Empties a latency.
     pub(crate) fn reset_latency(&self, latency: Latency) {
         self.waits(latency).reset();
         if matches!(latency, Latency::Transmit | Latency::Backlog) {
             self.unmatched.reset(Unused::Packets);
         }
+    }
+
+    /// Forgets who runs softirqs.
+    pub(crate) fn forget_context(&self) {
+        self.cells.clear(Cell::RunFrom);
     }
 
     /// Forgets what is half measured: a latency that is being enabled begins with nothing.

@@ -26,16 +26,20 @@ use crate::{
     backlog::{
         Backlog,
         BACKLOG,
-        BACKLOG_CPU, //
+        MARKS_SWITCH,
+        ONLINE, //
     },
     control::Control,
     core::Unused,
-    filter, snapshot,
+    filter, log_text, snapshot,
     stage::{
         Count,
         Latency,
         Stage,
-        Target, //
+        Target,
+        LOG,
+        LOG_FUNCTIONS,
+        MARKS, //
     },
 };
 
@@ -44,7 +48,7 @@ pub(crate) fn show(page: &mut Page<'_>, value: u64) -> Result {
     page.emit(fmt!("{}\n", value))
 }
 
-fn show_state(page: &mut Page<'_>, state: Option<bool>) -> Result {
+pub(crate) fn show_state(page: &mut Page<'_>, state: Option<bool>) -> Result {
     match state {
         Some(on) => show(page, on.into()),
         None => page.emit(fmt!("partial\n")),
@@ -52,7 +56,7 @@ fn show_state(page: &mut Page<'_>, state: Option<bool>) -> Result {
 }
 
 /// What may be written to reset something: 1 and nothing else.
-fn expect_one(input: Input<'_>) -> Result {
+pub(crate) fn expect_one(input: Input<'_>) -> Result {
     match input.number::<u32>()? {
         1 => Ok(()),
         _ => Err(EINVAL),
@@ -72,13 +76,14 @@ fn switch(control: &Control, switches: u32, input: Input<'_>) -> Result {
 static TOP: [Attribute<Control>; 2] = [
     Attribute::root_rw(
         c"enable",
-        |c, page| show_state(page, c.state(Stage::CHEAP | Latency::CHEAP)),
-        |c, input| switch(c, Stage::CHEAP | Latency::CHEAP, input),
+        |c, page| show_state(page, c.state(Stage::CHEAP | Latency::CHEAP | MARKS)),
+        |c, input| switch(c, Stage::CHEAP | Latency::CHEAP | MARKS, input),
     ),
     Attribute::wo(c"reset", |c, input| {
         expect_one(input)?;
         Stage::ALL.iter().for_each(|s| c.core.reset_stage(*s));
         Latency::ALL.iter().for_each(|l| c.core.reset_latency(*l));
+        c.core.reset_marks();
         Ok(())
     }),
 ];
@@ -105,6 +110,24 @@ static LATENCIES: [Attribute<Control>; 2] = [
     Attribute::wo(c"reset", |c, input| {
         expect_one(input)?;
         Latency::ALL.iter().for_each(|l| c.core.reset_latency(*l));
+        Ok(())
+    }),
+];
+
+static LOG_FILES: [Attribute<Control>; 3] = [
+    Attribute::root_rw(
+        c"enable",
+        |c, page| show_state(page, c.state(LOG)),
+        |c, input| c.switch(LOG, input.bool()?),
+    ),
+    Attribute::root_rw(
+        c"functions",
+        |c, page| show_state(page, c.state(LOG_FUNCTIONS)),
+        |c, input| c.switch(LOG_FUNCTIONS, input.bool()?),
+    ),
+    Attribute::wo(c"reset", |c, input| {
+        expect_one(input)?;
+        c.logger.log.clear();
         Ok(())
     }),
 ];
@@ -184,99 +207,70 @@ fn reset_stage(s: &OfStage, input: Input<'_>) -> Result {
     Ok(())
 }
 
-static STAGE: [Attribute<OfStage>; 3] = [
+/// What every stage has once, and what it has for each CPU as well.
+static STAGE: [Attribute<OfStage>; 2] = [
     Attribute::root_rw(c"enable", show_enabled, store_enabled),
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
     Attribute::wo(c"reset", reset_stage),
 ];
-static STAGE_CPU: [Attribute<OfStage>; 1] =
+static COUNT: [Attribute<OfStage>; 1] =
     [Attribute::root_ro(c"count", |s, page| s.show_count(page))];
 
-static SOFTIRQ_ENTRY: [Attribute<OfStage>; 4] = [
-    Attribute::root_rw(c"enable", show_enabled, store_enabled),
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"ksoftirqd", |s, page| s.show(page, s.stage.other(0))),
-    Attribute::wo(c"reset", reset_stage),
-];
-static SOFTIRQ_ENTRY_CPU: [Attribute<OfStage>; 2] = [
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"ksoftirqd", |s, page| s.show(page, s.stage.other(0))),
+// What only some have.
+
+static SOFTIRQ_ENTRY: [Attribute<OfStage>; 1] = [Attribute::root_ro(c"ksoftirqd", |s, page| {
+    s.show(page, s.stage.other(0))
+})];
+
+static SOFTIRQ_CONTEXT: [Attribute<OfStage>; 3] = [
+    Attribute::root_ro(c"irq_exit", |s, page| s.show(page, s.stage.other(0))),
+    Attribute::root_ro(c"do_softirq", |s, page| s.show(page, s.stage.other(1))),
+    Attribute::root_ro(c"ksoftirqd", |s, page| s.show(page, s.stage.other(2))),
 ];
 
-static POLL: [Attribute<OfStage>; 5] = [
-    Attribute::root_rw(c"enable", show_enabled, store_enabled),
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"work", |s, page| s.show(page, s.stage.other(0))),
-    Attribute::root_ro(c"full", |s, page| s.show(page, s.stage.other(1))),
-    Attribute::wo(c"reset", reset_stage),
-];
-static POLL_CPU: [Attribute<OfStage>; 3] = [
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+static POLL: [Attribute<OfStage>; 2] = [
     Attribute::root_ro(c"work", |s, page| s.show(page, s.stage.other(0))),
     Attribute::root_ro(c"full", |s, page| s.show(page, s.stage.other(1))),
 ];
 
-static PROTOCOL: [Attribute<OfStage>; 4] = [
-    Attribute::root_rw(c"enable", show_enabled, store_enabled),
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"v6", |s, page| s.show(page, s.stage.other(0))),
-    Attribute::wo(c"reset", reset_stage),
-];
-static PROTOCOL_CPU: [Attribute<OfStage>; 2] = [
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"v6", |s, page| s.show(page, s.stage.other(0))),
-];
+static PROTOCOL: [Attribute<OfStage>; 1] = [Attribute::root_ro(c"v6", |s, page| {
+    s.show(page, s.stage.other(0))
+})];
 
-static NETFILTER: [Attribute<OfStage>; 5] = [
-    Attribute::root_rw(c"enable", show_enabled, store_enabled),
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"drop", |s, page| s.show(page, s.stage.other(0))),
-    Attribute::root_ro(c"stolen", |s, page| s.show(page, s.stage.other(1))),
-    Attribute::wo(c"reset", reset_stage),
-];
-static NETFILTER_CPU: [Attribute<OfStage>; 3] = [
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
+static NETFILTER: [Attribute<OfStage>; 2] = [
     Attribute::root_ro(c"drop", |s, page| s.show(page, s.stage.other(0))),
     Attribute::root_ro(c"stolen", |s, page| s.show(page, s.stage.other(1))),
 ];
 
-static TARGETS: [Attribute<OfStage>; 4] = [
-    Attribute::root_rw(c"enable", show_enabled, store_enabled),
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"targets", |s, page| s.show_targets(page)),
-    Attribute::wo(c"reset", reset_stage),
-];
-static TARGETS_CPU: [Attribute<OfStage>; 2] = [
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"targets", |s, page| s.show_targets(page)),
+static SOCK_QUEUE: [Attribute<OfStage>; 2] = [
+    Attribute::root_ro(c"udp", |s, page| s.show(page, s.stage.other(0))),
+    Attribute::root_ro(c"tcp", |s, page| s.show(page, s.stage.other(1))),
 ];
 
-static DROP: [Attribute<OfStage>; 4] = [
-    Attribute::root_rw(c"enable", show_enabled, store_enabled),
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"reasons", |s, page| s.show_reasons(page)),
-    Attribute::wo(c"reset", reset_stage),
-];
-static DROP_CPU: [Attribute<OfStage>; 2] = [
-    Attribute::root_ro(c"count", |s, page| s.show_count(page)),
-    Attribute::root_ro(c"reasons", |s, page| s.show_reasons(page)),
-];
+static TARGETS: [Attribute<OfStage>; 1] = [Attribute::root_ro(c"targets", |s, page| {
+    s.show_targets(page)
+})];
 
-/// The tables of a stage: for all CPUs, and for each.
-fn tables(stage: Stage) -> (&'static [Attribute<OfStage>], &'static [Attribute<OfStage>]) {
+static DROP: [Attribute<OfStage>; 1] = [Attribute::root_ro(c"reasons", |s, page| {
+    s.show_reasons(page)
+})];
+
+/// What a stage has besides.
+fn besides(stage: Stage) -> &'static [Attribute<OfStage>] {
     match stage {
-        Stage::SoftirqEntry => (&SOFTIRQ_ENTRY, &SOFTIRQ_ENTRY_CPU),
-        Stage::PollBacklog | Stage::PollDevice | Stage::PollThreaded => (&POLL, &POLL_CPU),
-        Stage::RpsIpi | Stage::Enqueue => (&TARGETS, &TARGETS_CPU),
-        Stage::Ip | Stage::Tcp | Stage::Udp => (&PROTOCOL, &PROTOCOL_CPU),
-        Stage::Netfilter => (&NETFILTER, &NETFILTER_CPU),
-        Stage::Drop => (&DROP, &DROP_CPU),
+        Stage::SoftirqEntry => &SOFTIRQ_ENTRY,
+        Stage::SoftirqContext => &SOFTIRQ_CONTEXT,
+        Stage::PollBacklog | Stage::PollDevice | Stage::PollThreaded => &POLL,
+        Stage::RpsIpi | Stage::Enqueue => &TARGETS,
+        Stage::Ip | Stage::Tcp | Stage::Udp => &PROTOCOL,
+        Stage::Netfilter => &NETFILTER,
+        Stage::SockQueue => &SOCK_QUEUE,
+        Stage::Drop => &DROP,
         Stage::Xmit
         | Stage::NetifRx
         | Stage::SoftirqRaise
         | Stage::SoftirqExit
         | Stage::Deliver
-        | Stage::Wakeup => (&STAGE, &STAGE_CPU),
+        | Stage::Wakeup => &[],
     }
 }
 
@@ -304,16 +298,12 @@ impl OfLatency {
     }
 }
 
-static LATENCY: [Attribute<OfLatency>; 6] = [
+static LATENCY: [Attribute<OfLatency>; 2] = [
     Attribute::root_rw(
         c"enable",
         |l, page| show_state(page, l.control.state(l.latency.bit())),
         |l, input| l.control.switch(l.latency.bit(), input.bool()?),
     ),
-    Attribute::root_ro(c"count", |l, page| show(page, l.waits().count(l.cpu))),
-    Attribute::root_ro(c"sum_ns", |l, page| show(page, l.waits().sum(l.cpu))),
-    Attribute::root_ro(c"max_ns", |l, page| show(page, l.waits().max(l.cpu))),
-    Attribute::root_ro(c"log2_ns", |l, page| l.show_buckets(page)),
     Attribute::wo(c"reset", |l, input| {
         expect_one(input)?;
         l.control.core.reset_latency(l.latency);
@@ -321,7 +311,8 @@ static LATENCY: [Attribute<OfLatency>; 6] = [
     }),
 ];
 
-static LATENCY_CPU: [Attribute<OfLatency>; 4] = [
+/// Of all CPUs, and of each.
+static TIMES: [Attribute<OfLatency>; 4] = [
     Attribute::root_ro(c"count", |l, page| show(page, l.waits().count(l.cpu))),
     Attribute::root_ro(c"sum_ns", |l, page| show(page, l.waits().sum(l.cpu))),
     Attribute::root_ro(c"max_ns", |l, page| show(page, l.waits().max(l.cpu))),
@@ -344,10 +335,16 @@ pub(crate) fn make(ctx: ModuleCtx, control: &Arc<Control>) -> Result<Dir> {
     top.report(c"snapshot", control.clone(), snapshot::make)?;
     top.child(c"filter", &FILTER, control.clone())?;
 
-    let backlog = top.child(c"backlog", &BACKLOG, Arc::new(Backlog(None), GFP_KERNEL)?)?;
+    let log = top.child(c"log", &LOG_FILES, control.clone())?;
+    log.report(c"events", control.clone(), log_text::make)?;
+
+    let of = |cpu| {
+        let control = control.clone();
+        Arc::new(Backlog { control, cpu }, GFP_KERNEL)
+    };
+    let backlog = top.child_of(c"backlog", &[&MARKS_SWITCH, &BACKLOG], of(None)?)?;
     for cpu in possible_cpus() {
-        let data = Arc::new(Backlog(Some(cpu)), GFP_KERNEL)?;
-        backlog.child(&cpu_name(cpu)?, &BACKLOG_CPU, data)?;
+        backlog.child_of(&cpu_name(cpu)?, &[&ONLINE, &BACKLOG], of(Some(cpu))?)?;
     }
 
     let stages = top.child(c"stage", &STAGES, control.clone())?;
@@ -362,10 +359,9 @@ pub(crate) fn make(ctx: ModuleCtx, control: &Arc<Control>) -> Result<Dir> {
                 GFP_KERNEL,
             )
         };
-        let (all, each) = tables(stage);
-        let dir = stages.child(stage.name(), all, of(None)?)?;
+        let dir = stages.child_of(stage.name(), &[&STAGE, &COUNT, besides(stage)], of(None)?)?;
         for cpu in possible_cpus() {
-            dir.child(&cpu_name(cpu)?, each, of(Some(cpu))?)?;
+            dir.child_of(&cpu_name(cpu)?, &[&COUNT, besides(stage)], of(Some(cpu))?)?;
         }
     }
 
@@ -382,9 +378,9 @@ pub(crate) fn make(ctx: ModuleCtx, control: &Arc<Control>) -> Result<Dir> {
                 GFP_KERNEL,
             )
         };
-        let dir = latencies.child(latency.name(), &LATENCY, of(None)?)?;
+        let dir = latencies.child_of(latency.name(), &[&LATENCY, &TIMES], of(None)?)?;
         for cpu in possible_cpus() {
-            dir.child(&cpu_name(cpu)?, &LATENCY_CPU, of(Some(cpu))?)?;
+            dir.child_of(&cpu_name(cpu)?, &[&TIMES], of(Some(cpu))?)?;
         }
     }
     Ok(top)

@@ -8,11 +8,17 @@ use rnet::trace::{
     Enqueued,
     FnProbe,
     ProbeCx,
+    SocketRef,
+    SoftirqFrom,
     Verdict, //
 };
 
 use crate::{
-    core::Core,
+    core::{
+        Cell,
+        Core, //
+    },
+    filter::NETNS,
     stage::{
         Count,
         Stage,
@@ -51,6 +57,63 @@ received! {
     TcpV6Rcv: Tcp + TcpV6;
     UdpRcv: Udp;
     UdpV6Rcv: Udp + UdpV6;
+}
+
+impl Core {
+    #[inline(always)]
+    fn socket_queue(&self, socket: SocketRef<'_>, which: Option<Count>) {
+        if NETNS.passes_with(|| socket.net_id()) && self.is_on(self.on.get(), Stage::SockQueue) {
+            self.counts.add(Count::SockQueue, 1);
+            if let Some(which) = which {
+                self.counts.add(which, 1);
+            }
+        }
+    }
+}
+
+impl FnProbe<functions::UdpEnqueue> for Core {
+    #[inline(always)]
+    fn hit(&self, socket: SocketRef<'_>, _cx: &ProbeCx<'_>) {
+        self.socket_queue(socket, Some(Count::QueueUdp));
+    }
+}
+
+impl FnProbe<functions::TcpQueueRcv> for Core {
+    #[inline(always)]
+    fn hit(&self, socket: SocketRef<'_>, _cx: &ProbeCx<'_>) {
+        self.socket_queue(socket, Some(Count::QueueTcp));
+    }
+}
+
+impl FnProbe<functions::SockQueueRcv> for Core {
+    #[inline(always)]
+    fn hit(&self, socket: SocketRef<'_>, _cx: &ProbeCx<'_>) {
+        self.socket_queue(socket, None);
+    }
+}
+
+/// Who runs softirqs, as a cell holds it.
+pub(crate) mod from {
+    pub(crate) const NOBODY_KNOWS: u64 = 0;
+    pub(crate) const IRQ_EXIT: u64 = 1;
+    pub(crate) const DO_SOFTIRQ: u64 = 2;
+    pub(crate) const KSOFTIRQD: u64 = 3;
+}
+
+/// As a cell holds it.
+pub(crate) fn number_of(from: SoftirqFrom) -> u64 {
+    match from {
+        SoftirqFrom::InterruptExit => from::IRQ_EXIT,
+        SoftirqFrom::DoSoftirq => from::DO_SOFTIRQ,
+        SoftirqFrom::Other => from::NOBODY_KNOWS,
+    }
+}
+
+impl FnProbe<functions::HandleSoftirqs> for Core {
+    #[inline(always)]
+    fn hit(&self, from: SoftirqFrom, cx: &ProbeCx<'_>) {
+        self.cells.set(Cell::RunFrom, number_of(from), cx);
+    }
 }
 
 impl FnProbe<functions::NfHookSlow> for Core {

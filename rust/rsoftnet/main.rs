@@ -5,12 +5,15 @@
 //! A stage is a place that packets come by. While it is enabled, a probe at the kernel's tracepoint
 //! counts; while it is not, there is nothing at the tracepoint. See `Documentation/ABI/testing`.
 
+mod attach;
 mod backlog;
 mod control;
 mod core;
 mod files;
 mod filter;
 mod function_probes;
+mod log;
+mod log_text;
 mod probes;
 mod snapshot;
 mod stage;

@@ -3,8 +3,7 @@
 //! What happens at each tracepoint.
 
 use rnet::{
-    identity::Id,
-    prelude::*,
+    softnet::Softnet,
     trace::{
         events::{
             self,
@@ -15,7 +14,8 @@ use rnet::{
             RemoteCall, //
         },
         Probe,
-        ProbeCx, //
+        ProbeCx,
+        SocketRef, //
     },
 };
 
@@ -23,15 +23,18 @@ use crate::{
     core::{
         Cell,
         Core,
+        Mark,
         Unused,
         Waits, //
     },
     filter::NETNS,
+    function_probes::from,
     stage::{
         Count,
         Latency,
         Stage,
-        Target, //
+        Target,
+        MARKS, //
     },
 };
 
@@ -45,6 +48,24 @@ impl Core {
     #[inline(always)]
     pub(crate) fn passes(&self, args: &OnDevice<'_>) -> bool {
         self.device.passes(args.dev.id()) && NETNS.passes_with(|| args.net_id())
+    }
+
+    /// A packet of the backlog has been taken from the process queue, or one of a device comes by.
+    /// Before that the queue was longer by one, or it was already longer than that.
+    #[inline(always)]
+    fn mark(&self, cx: &ProbeCx<'_>) {
+        let (input, process) = Softnet::lengths_here(cx);
+        self.marks.raise(Mark::Input, input.into(), cx);
+        if process != 0 {
+            self.mark_process(u64::from(process).wrapping_add(1), cx);
+        }
+    }
+
+    /// So many have been in the process queue. They were in the input queue before, all of them.
+    #[inline(always)]
+    fn mark_process(&self, packets: u64, cx: &ProbeCx<'_>) {
+        self.marks.raise(Mark::Process, packets, cx);
+        self.marks.raise(Mark::Input, packets, cx);
     }
 
     /// Records the time from `cell` to now, once, if it was set.
@@ -104,10 +125,13 @@ impl Probe<events::NetifRx> for Core {
 impl Probe<events::NetifReceiveSkb> for Core {
     #[inline(always)]
     fn hit(&self, args: OnDevice<'_>, cx: &ProbeCx<'_>) {
+        let on = self.on.get();
+        if on & MARKS != 0 {
+            self.mark(cx);
+        }
         if !self.passes(&args) {
             return;
         }
-        let on = self.on.get();
         if self.is_on(on, Stage::Deliver) {
             self.counts.add(Count::Deliver, 1);
         }
@@ -160,6 +184,18 @@ impl Probe<events::SoftirqEntry> for Core {
                 self.counts.add(Count::Ksoftirqd, 1);
             }
         }
+        if self.is_on(on, Stage::SoftirqContext) {
+            self.counts.add(Count::SoftirqContext, 1);
+            if cx.in_ksoftirqd() {
+                self.counts.add(Count::FromKsoftirqd, 1);
+            } else {
+                match self.cells.get(Cell::RunFrom, cx) {
+                    from::IRQ_EXIT => self.counts.add(Count::FromIrqExit, 1),
+                    from::DO_SOFTIRQ => self.counts.add(Count::FromDoSoftirq, 1),
+                    _ => {}
+                }
+            }
+        }
         if on & (Latency::Softirq.bit() | Latency::Poll.bit()) == 0 {
             return;
         }
@@ -189,6 +225,9 @@ impl Probe<events::NapiPoll> for Core {
         if on & Latency::Wakeup.bit() != 0 {
             // What wakes a reader later was not delivered in this poll.
             self.cells.set(Cell::DeliveredAt, 0, cx);
+        }
+        if on & MARKS != 0 && args.kind == PollKind::Backlog && args.work != 0 {
+            self.mark_process(1, cx);
         }
         if on & Latency::Poll.bit() != 0 {
             let began = self.cells.get(Cell::PollAt, cx);
@@ -250,8 +289,8 @@ impl Probe<events::KfreeSkb> for Core {
 
 impl Probe<events::SkDataReady> for Core {
     #[inline(always)]
-    fn hit(&self, net: Id<Net>, cx: &ProbeCx<'_>) {
-        if !NETNS.passes(net) {
+    fn hit(&self, socket: SocketRef<'_>, cx: &ProbeCx<'_>) {
+        if !NETNS.passes_with(|| socket.net_id()) {
             return;
         }
         let on = self.on.get();

@@ -21,7 +21,10 @@ use rnet::{
 
 use crate::{
     control::Control,
-    core::Unused,
+    core::{
+        Mark,
+        Unused, //
+    },
     filter,
     stage::{
         Latency,
@@ -30,16 +33,21 @@ use crate::{
     },
 };
 
+/// The counters of a stage: the count and the others.
+type Values = [u64; 4];
+
 /// The counters of all stages on one CPU.
 struct OneCpu {
     cpu: CpuId,
     softnet: Softnet,
+    marks: [u64; 2],
     /// By stage, the last one first: the count and the others.
-    stages: KVec<[u64; 3]>,
+    stages: KVec<Values>,
 }
 
 /// One line of counters: `name value` for each.
-fn softnet_line(text: &mut Text, s: &Softnet) -> Result {
+fn softnet_line(text: &mut Text, s: &Softnet, marks: &[u64; 2]) -> Result {
+    let [input_high, process_high] = marks;
     text.emit(fmt!(
         " input_qlen {} process_qlen {} enqueued {} dequeued {} processed {} dropped {}",
         s.input_qlen(),
@@ -50,15 +58,20 @@ fn softnet_line(text: &mut Text, s: &Softnet) -> Result {
         s.dropped()
     ))?;
     text.emit(fmt!(
-        " time_squeeze {} received_rps {} flow_limit_count {} scheduled {}\n",
+        " time_squeeze {} received_rps {} flow_limit_count {} scheduled {}",
         s.time_squeeze(),
         s.received_rps(),
         s.flow_limit_count(),
         u8::from(s.scheduled())
+    ))?;
+    text.emit(fmt!(
+        " input_high {} process_high {}\n",
+        input_high,
+        process_high
     ))
 }
 
-fn stage_line(text: &mut Text, stage: Stage, values: &[u64; 3]) -> Result {
+fn stage_line(text: &mut Text, stage: Stage, values: &Values) -> Result {
     let [count, others @ ..] = values;
     text.emit(fmt!(" count {}", count))?;
     for ((name, _), value) in stage.counts().others.iter().zip(others) {
@@ -76,13 +89,14 @@ fn collect(control: &Control) -> Result<KVec<OneCpu>> {
         let entry = OneCpu {
             cpu,
             softnet: Softnet::read(cpu),
+            marks: [Mark::Input, Mark::Process].map(|mark| control.core.marks.read(mark, cpu)),
             stages: KVec::with_capacity(Stage::ALL.len(), GFP_KERNEL)?,
         };
         cpus.push(entry, GFP_KERNEL)?;
     }
     for stage in Stage::ALL.iter().rev() {
         for one in &mut cpus {
-            let mut values = [counts.read(stage.counts().count, one.cpu), 0, 0];
+            let mut values: Values = [counts.read(stage.counts().count, one.cpu), 0, 0, 0];
             for (value, (_, other)) in values.iter_mut().skip(1).zip(stage.counts().others) {
                 *value = counts.read(*other, one.cpu);
             }
@@ -134,17 +148,17 @@ pub(crate) fn make(control: &Control, text: &mut Text) -> Result {
             cpu,
             u8::from(is_online(one.cpu))
         ))?;
-        softnet_line(text, &one.softnet)?;
+        softnet_line(text, &one.softnet, &one.marks)?;
     }
     let places = (0..Stage::ALL.len()).rev();
     for (place, stage) in places.zip(Stage::ALL) {
         let name = stage.name().to_str().unwrap_or("?");
         let enabled = u8::from(on & stage.bit() != 0);
-        let mut total = [0u64; 3];
+        let mut total: Values = [0; 4];
         for one in &cpus {
             for (sum, value) in total
                 .iter_mut()
-                .zip(one.stages.get(place).unwrap_or(&[0; 3]))
+                .zip(one.stages.get(place).unwrap_or(&[0; 4]))
             {
                 *sum = sum.wrapping_add(*value);
             }
@@ -154,7 +168,7 @@ pub(crate) fn make(control: &Control, text: &mut Text) -> Result {
         for one in &cpus {
             let cpu = one.cpu.as_u32();
             text.emit(fmt!("stage {} cpu{} enable {}", name, cpu, enabled))?;
-            stage_line(text, *stage, one.stages.get(place).unwrap_or(&[0; 3]))?;
+            stage_line(text, *stage, one.stages.get(place).unwrap_or(&[0; 4]))?;
         }
     }
     for reason in ReasonNo::all() {

@@ -31,7 +31,14 @@ pub(crate) mod at {
     pub(crate) const UDP4: u32 = 1 << 16;
     pub(crate) const UDP6: u32 = 1 << 17;
     pub(crate) const HOOKS: u32 = 1 << 18;
-    pub(crate) const FUNCTIONS: u32 = ENQUEUE | IP4 | IP6 | TCP4 | TCP6 | UDP4 | UDP6 | HOOKS;
+    pub(crate) const UDP_QUEUE: u32 = 1 << 19;
+    pub(crate) const TCP_QUEUE: u32 = 1 << 20;
+    pub(crate) const OTHER_QUEUE: u32 = 1 << 21;
+    pub(crate) const RUN: u32 = 1 << 22;
+
+    const ALL: u32 = (1 << 23) - 1;
+    pub(crate) const FUNCTIONS: u32 = ALL & !TRACEPOINTS;
+    pub(crate) const TRACEPOINTS: u32 = (1 << 11) - 1;
 }
 
 macro_rules! switched {
@@ -94,6 +101,8 @@ switched! {
         SoftirqRaise = c"softirq_raise", at::RAISE;
         /// The receive softirq begins.
         SoftirqEntry = c"softirq_entry", at::ENTRY;
+        /// The same, by who runs it.
+        SoftirqContext = c"softirq_context", at::ENTRY | at::RUN;
         /// The receive softirq has run.
         SoftirqExit = c"softirq_exit", at::EXIT;
         /// The backlog has been polled.
@@ -112,6 +121,8 @@ switched! {
         Tcp = c"tcp", at::TCP4 | at::TCP6;
         /// UDP receives a packet.
         Udp = c"udp", at::UDP4 | at::UDP6;
+        /// A packet is put into the queue of a socket, or dropped because that is full.
+        SockQueue = c"sock_queue", at::UDP_QUEUE | at::TCP_QUEUE | at::OTHER_QUEUE;
         /// A socket wakes its reader.
         Wakeup = c"wakeup", at::WAKEUP;
         /// A packet is dropped.
@@ -137,16 +148,37 @@ switched! {
     }
 }
 
-/// The tracepoints that a set of switches takes.
+/// High-water marks of the backlogs are kept.
+pub(crate) const MARKS: u32 = 1 << 28;
+
+/// Events are logged, and with the second one functions as well.
+pub(crate) const LOG: u32 = 1 << 26;
+pub(crate) const LOG_FUNCTIONS: u32 = 1 << 27;
+
+/// The tracepoints and functions that are logged with a set of switches.
+pub(crate) const fn logs(switches: u32) -> u32 {
+    match (switches & LOG, switches & LOG_FUNCTIONS) {
+        (0, _) => 0,
+        (_, 0) => at::TRACEPOINTS,
+        _ => at::TRACEPOINTS | at::FUNCTIONS,
+    }
+}
+
+/// The tracepoints and functions that a set of switches takes, besides those that are logged.
 pub(crate) fn needs(switches: u32) -> u32 {
     let stages = Stage::ALL
         .iter()
         .filter(|stage| switches & stage.bit() != 0)
         .fold(0, |needs, stage| needs | stage.needs());
+    let marks = if switches & MARKS == 0 {
+        0
+    } else {
+        at::RECEIVE | at::POLL
+    };
     Latency::ALL
         .iter()
         .filter(|latency| switches & latency.bit() != 0)
-        .fold(stages, |needs, latency| needs | latency.needs())
+        .fold(stages | marks, |needs, latency| needs | latency.needs())
 }
 
 rnet::counters! {
@@ -159,6 +191,7 @@ rnet::counters! {
         Enqueue,
         SoftirqRaise,
         SoftirqEntry,
+        SoftirqContext,
         SoftirqExit,
         PollBacklog,
         PollDevice,
@@ -168,6 +201,7 @@ rnet::counters! {
         Netfilter,
         Tcp,
         Udp,
+        SockQueue,
         Wakeup,
         Drop,
         /// Entries in ksoftirqd.
@@ -186,6 +220,13 @@ rnet::counters! {
         /// Of those that the hooks have seen.
         HooksDrop,
         HooksStolen,
+        /// Of the softirqs, by who runs them.
+        FromIrqExit,
+        FromDoSoftirq,
+        FromKsoftirqd,
+        /// Of those for sockets.
+        QueueUdp,
+        QueueTcp,
     }
 }
 
@@ -204,6 +245,14 @@ impl Stage {
             Stage::RpsIpi => (Count::RpsIpi, &[]),
             Stage::SoftirqRaise => (Count::SoftirqRaise, &[]),
             Stage::SoftirqEntry => (Count::SoftirqEntry, &[("ksoftirqd", Count::Ksoftirqd)]),
+            Stage::SoftirqContext => (
+                Count::SoftirqContext,
+                &[
+                    ("irq_exit", Count::FromIrqExit),
+                    ("do_softirq", Count::FromDoSoftirq),
+                    ("ksoftirqd", Count::FromKsoftirqd),
+                ],
+            ),
             Stage::SoftirqExit => (Count::SoftirqExit, &[]),
             Stage::PollBacklog => (
                 Count::PollBacklog,
@@ -226,6 +275,10 @@ impl Stage {
             ),
             Stage::Tcp => (Count::Tcp, &[("v6", Count::TcpV6)]),
             Stage::Udp => (Count::Udp, &[("v6", Count::UdpV6)]),
+            Stage::SockQueue => (
+                Count::SockQueue,
+                &[("udp", Count::QueueUdp), ("tcp", Count::QueueTcp)],
+            ),
             Stage::Wakeup => (Count::Wakeup, &[]),
             Stage::Drop => (Count::Drop, &[]),
         };

@@ -10,10 +10,11 @@ import net
 
 TOP = "/sys/kernel/rsoftnet"
 EVENTS = "/sys/kernel/tracing/events/"
-STAGES = ("xmit", "netif_rx", "rps_ipi", "enqueue", "softirq_raise", "softirq_entry", "softirq_exit", "poll_backlog",
-          "poll_device", "poll_threaded", "deliver", "ip", "netfilter", "tcp", "udp", "wakeup", "drop")
+STAGES = ("xmit", "netif_rx", "rps_ipi", "enqueue", "softirq_raise", "softirq_entry", "softirq_context",
+          "softirq_exit", "poll_backlog", "poll_device", "poll_threaded", "deliver", "ip", "netfilter", "tcp", "udp",
+          "sock_queue", "wakeup", "drop")
 # Those that are enabled one by one only.
-FUNCTIONS = ("enqueue", "ip", "netfilter", "tcp", "udp")
+FUNCTIONS = ("enqueue", "softirq_context", "ip", "netfilter", "tcp", "udp", "sock_queue")
 LATENCIES = ("transmit", "backlog", "softirq", "poll", "wakeup", "rps_ipi")
 
 
@@ -40,10 +41,15 @@ def stage(name, cpu=None, what="count"):
 def functions():
     """Enables the stages that are functions; skips where the kernel cannot probe them."""
     for name in FUNCTIONS:
-        error = ktap.error_of(put, "stage/%s/enable" % name, 1)
-        if error in ("EOPNOTSUPP", "ENOTSUP"):
-            raise ktap.Skip("no CONFIG_FPROBE, or no BTF")
-        ktap.equal("enabling " + name, error, "")
+        function("stage/%s/enable" % name)
+
+
+def function(name):
+    """Enables one of them; skips where the kernel cannot."""
+    error = ktap.error_of(put, name, 1)
+    if error in ("EOPNOTSUPP", "ENOTSUP"):
+        raise ktap.Skip("no CONFIG_FPROBE, or no BTF")
+    ktap.equal("enabling " + name, error, "")
 
 
 def main():
@@ -58,6 +64,8 @@ def quiet():
     """Everything off, at zero and without filters."""
     if kernel.loaded("rsoftnet"):
         put("enable", 0)
+        put("log/enable", 0)
+        put("log/functions", 0)
         put("filter/device", "")
         put("filter/netns", "")
         put("reset", 1)
@@ -135,6 +143,21 @@ def pairs(words):
     return {name: int(value) for name, value in zip(words[::2], words[1::2])}
 
 
+def events():
+    """The log of events, in the order of their times: [{"time": ..., "cpu": ..., "what": ..., ...}]."""
+    lines = kernel.read(path("log/events")).splitlines()
+    ktap.equal("first and last line", (lines[0], lines[-1]), ("rsoftnet-log 1", "end"))
+    ktap.check(lines[1].startswith("lost "), "no line lost")
+    found = []
+    for line in lines[2:-1]:
+        word, time, cpu, what, *rest = line.split()
+        ktap.equal("first word", word, "event")
+        row = {"time": int(time), "cpu": int(cpu[3:]), "what": what}
+        row.update((name, int(value) if value.isdigit() else value) for name, value in zip(rest[::2], rest[1::2]))
+        found.append(row)
+    return sorted(found, key=lambda row: row["time"])
+
+
 class Hits:
     """Hits of a tracepoint, counted by the kernel's own histograms."""
 
@@ -151,6 +174,11 @@ class Hits:
 
     def __exit__(self, *_):
         kernel.write(self.base + "/trigger", "!" + self.trigger)
+
+    def rows(self):
+        """[(text of the key, hits)]."""
+        return [(key, int(count)) for key, count in
+                re.findall(r"\{ ([^}]*)\} hitcount: +(\d+)", kernel.read(self.base + "/hist"))]
 
     def total(self):
         """All of them."""

@@ -28,7 +28,7 @@ def tree():
 @ktap.case()
 def modes():
     """Every file is root's alone, and what can be read can be read."""
-    wanted = {"enable": 0o600, "reset": 0o200, "device": 0o600, "netns": 0o600}
+    wanted = {"enable": 0o600, "functions": 0o600, "reset": 0o200, "device": 0o600, "netns": 0o600}
     files = tree()
     ktap.check(len(files) > 100, "only %d files" % len(files))
     for name, mode in files:
@@ -54,7 +54,7 @@ def nonsense():
     for name, mode in tree():
         base = os.path.basename(name)
         for text in NONSENSE:
-            if mode & 0o200 and base in ("enable", "reset"):
+            if mode & 0o200 and base in ("enable", "reset", "functions"):
                 ktap.fails("EINVAL", "%r to %s" % (text, name), os.write,
                            os.open(rsoftnet.path(name), os.O_WRONLY), (text + "\n").encode())
     for text in ("-1", "1x", "0x", "99999999999", "lo"):
@@ -110,7 +110,7 @@ def enabling():
     if not ktap.error_of(rsoftnet.put, "stage/udp/enable", 1):
         ktap.equal("a function on", state("stage/udp", "latency"), ("1", "1"))
     rsoftnet.put("enable", "off")
-    ktap.equal("functions off", state(*("stage/" + name for name in rsoftnet.FUNCTIONS)), ("0",) * 5)
+    ktap.equal("functions off", state(*("stage/" + name for name in rsoftnet.FUNCTIONS)), ("0",) * len(rsoftnet.FUNCTIONS))
     ktap.equal("all off", state("", "stage", "latency"), ("0", "0", "0"))
 
 

@@ -15,7 +15,6 @@ import ktap
 import net
 import rsoftnet
 import softnet
-import tools
 
 ADDRESSES = {"v4": "127.0.0.1", "v6": "::1"}
 COUNT = 400
@@ -135,71 +134,31 @@ def eight_flows():
         ktap.check(rsoftnet.stage("xmit", cpu) > 0, "nothing was sent on CPU %d" % cpu)
 
 
-def protocol_counts():
-    """What IP, UDP and TCP have received in this namespace."""
-    rows = [line.split() for line in kernel.read("/proc/net/snmp").splitlines()]
-    four = {names[0][:-1] + name: int(value) for names, values in zip(rows[::2], rows[1::2])
-            for name, value in zip(names[1:], values[1:])}
-    six = {name: int(value) for name, value in (line.split() for line in kernel.read("/proc/net/snmp6").splitlines())}
-    # TCP counts both versions together.
-    return {"ip": four["IpInReceives"], "ip6": six["Ip6InReceives"], "udp": four["UdpInDatagrams"],
-            "udp6": six["Udp6InDatagrams"], "tcp": four["TcpInSegs"]}
-
-
 @ktap.case()
-def protocols():
-    """The stages that are functions: what IP, UDP and TCP say they have received, v4 and v6 apart."""
-    rsoftnet.enter()
-    rsoftnet.functions()
-    before = protocol_counts()
-    for address in ADDRESSES.values():
-        net.send_udp(net.udp_pair(address), 50, 100)
-        one, other = net.tcp_pair(address)
-        one.sendall(b"x" * 300000)
-        net.read_exactly(other, 300000)
-        one.close()
-        other.close()
-    idle()
-    grown, seen = net.delta(before, protocol_counts()), rsoftnet.Snapshot()
-    got = {"ip": seen.count("ip") - seen.count("ip", what="v6"), "ip6": seen.count("ip", what="v6"),
-           "udp": seen.count("udp") - seen.count("udp", what="v6"), "udp6": seen.count("udp", what="v6"),
-           "tcp": seen.count("tcp")}
-    ktap.equal("received", got, grown)
-    ktap.equal("udp", (got["udp"], got["udp6"]), (50, 50))
-
-
-@ktap.case()
-def enqueued():
-    """Steered packets, by the CPU that hands them over and the one that gets them."""
-    here, there = two_cpus()
-    lo = rsoftnet.enter()
-    rsoftnet.functions()
-    net.pin(here)
-    pair = net.udp_pair("127.0.0.1")
-    for mask, target, count in ((0, here, 70), (1 << there, there, 80)):
-        kernel.write(lo + "/queues/rx-0/rps_cpus", "%x" % mask)
-        rsoftnet.put("stage/enqueue/reset", 1)
-        net.send_udp(pair, count, 100)
+def high_water():
+    """So many packets at once in the queues as were let go at once."""
+    rsoftnet.enter(filtered=False)
+    cpu = net.cpus()[0]
+    net.pin(cpu)
+    sender, _ = net.udp_pair("127.0.0.1")
+    marks = lambda of: tuple(rsoftnet.number("backlog", of, name) for name in ("input_high", "process_high"))
+    plug = softnet.Plug()
+    rsoftnet.put("backlog/enable", 1)
+    for count in (37, 120, 5):
+        plug.block()
+        for i in range(count):
+            sender.send(net.datagram(i, 100))
+        rsoftnet.put("backlog/reset", 1)
+        ktap.equal("after the reset", marks("cpu%d" % cpu), (0, 0))
+        plug.release()
         idle()
-        ktap.equal("packets", rsoftnet.Snapshot().targets.get("enqueue"), {(here, target): count})
-        ktap.equal("enqueue", rsoftnet.stage("enqueue", here), count)
-
-
-@ktap.case()
-def verdicts():
-    """What nftables drops, the stage says was dropped."""
-    rsoftnet.enter()
-    tools.need("NF_TABLES")
-    tools.nft("table inet t { counter gone { }\n chain in { type filter hook input priority 0; "
-              "udp dport 9 counter name gone drop\n }\n }\n")
-    rsoftnet.functions()
-    rsoftnet.put("reset", 1)
-    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for _ in range(25):
-        sender.sendto(b"x", ("127.0.0.1", 9))
-    idle()
-    ktap.equal("dropped", rsoftnet.stage("netfilter", what="drop"), tools.nft_counters()["gone"][0])
-    ktap.equal("dropped", rsoftnet.stage("netfilter", what="drop"), 25)
+        ktap.equal("at once", marks("cpu%d" % cpu), (count, count))
+    ktap.equal("of all CPUs", marks("."), (5, 5))
+    row = rsoftnet.Snapshot().backlog[cpu]
+    ktap.equal("in the snapshot", (row["input_high"], row["process_high"]), (5, 5))
+    rsoftnet.put("backlog/enable", 0)
+    net.send_udp(net.udp_pair("127.0.0.1"), 50, 100, window=50)
+    ktap.equal("when it is off", marks("cpu%d" % cpu), (5, 5))
 
 
 def burst(address):

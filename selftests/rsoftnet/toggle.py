@@ -28,7 +28,7 @@ def consistent():
     return way[0]
 
 
-@ktap.case(limit=400)
+@ktap.case(limit=endure.limit(1800, 400))
 def switching():
     """Stages and latencies switched many times under traffic; then they count exactly."""
     rsoftnet.enter()
@@ -53,7 +53,7 @@ def switching():
     ktap.equal("times", rsoftnet.number("latency/transmit/count"), 100)
 
 
-@ktap.case(limit=240)
+@ktap.case(limit=endure.limit(1800, 240))
 def functions():
     """Functions are probed and let go of under traffic."""
     rsoftnet.enter()
@@ -65,7 +65,7 @@ def functions():
     traffic.stop()
 
 
-@ktap.case(limit=240)
+@ktap.case(limit=endure.limit(1800, 240))
 def one_always_on():
     """A stage that stays on loses nothing while others at the same tracepoint are switched and reset."""
     rsoftnet.enter()
@@ -104,7 +104,7 @@ def readers():
     return pids
 
 
-@ktap.case(limit=300)
+@ktap.case(limit=endure.limit(1800, 300))
 def removed():
     """The module leaves with everything on, while packets pass and files are read and written."""
     rsoftnet.enter()
@@ -129,7 +129,7 @@ def removed():
     ktap.equal("readers", [os.waitpid(pid, 0)[1] for pid in pids], [0] * len(pids))
 
 
-@ktap.case(limit=300)
+@ktap.case(limit=endure.limit(1800, 300))
 def unplugged():
     """A CPU leaves and comes back under traffic with everything on: its counts stay, the sums fit."""
     cpus = [cpu for cpu in net.cpus() if os.path.exists(ONLINE % cpu)]

@@ -14,6 +14,8 @@ pub use times::PacketTimes;
 use kernel::cpu::CpuId;
 use net_bindings as nb;
 
+use crate::trace::ProbeCx;
+
 /// What one CPU's `softnet_data` says. The counters are 32 bits wide in the kernel and wrap.
 pub struct Softnet(nb::rnet_softnet);
 
@@ -64,6 +66,14 @@ impl Softnet {
             }
         }
         Self(out)
+    }
+
+    /// How many packets are in this CPU's queues: not taken over yet, taken over. C members:
+    /// `input_pkt_queue.qlen`, `process_queue.qlen`.
+    #[inline(always)]
+    pub fn lengths_here(_cx: &ProbeCx<'_>) -> (u32, u32) {
+        // SAFETY: Any context; a probe stays on its CPU.
+        unsafe { (nb::softnet_input_here(), nb::softnet_process_here()) }
     }
 
     /// Packets put into the backlog since boot. C member: `input_queue_tail`.

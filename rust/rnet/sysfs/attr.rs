@@ -276,26 +276,42 @@ impl<T: Send + Sync> RawAttr<T> {
 
 /// The attributes of a directory together with the data behind them, to be attached to something.
 pub struct Group<T: Send + Sync + 'static> {
-    pub(super) name: Option<&'static CStr>,
-    pub(super) attrs: &'static [Attribute<T>],
-    pub(super) data: Arc<T>,
+    name: &'static CStr,
+    attrs: &'static [Attribute<T>],
+    data: Arc<T>,
 }
 
 impl<T: Send + Sync + 'static> Group<T> {
     /// A directory called `name`, to be attached to a device with
     /// [`Builder::sysfs_group`](crate::netdev::Builder::sysfs_group).
     pub fn new(name: &'static CStr, attrs: &'static [Attribute<T>], data: Arc<T>) -> Self {
-        Self {
-            name: Some(name),
-            attrs,
-            data,
-        }
+        Self { name, attrs, data }
     }
 
+    pub(crate) fn into_memory(self, dev: &Device) -> Result<GroupMemory> {
+        let owner = Owner::Device(dev.as_raw());
+        GroupMemory::new(Some(self.name), &[self.attrs], self.data, owner)
+    }
+}
+
+/// A group that sysfs may point to: to be kept until its files have been removed.
+pub struct GroupMemory(KBox<dyn AsRaw>);
+
+// SAFETY: What lies in it is constant once laid out, and the data is `Send` and `Sync`.
+unsafe impl Send for GroupMemory {}
+// SAFETY: See above.
+unsafe impl Sync for GroupMemory {}
+
+impl GroupMemory {
     /// Lays out what the kernel wants to see. Errors: `ENOMEM`.
-    pub(super) fn layout(self, owner: Owner) -> Result<GroupMemory> {
-        let mut attrs = KVec::with_capacity(self.attrs.len(), GFP_KERNEL)?;
-        for def in self.attrs {
+    pub(super) fn new<T: Send + Sync + 'static>(
+        name: Option<&'static CStr>,
+        tables: &[&'static [Attribute<T>]],
+        data: Arc<T>,
+        owner: Owner,
+    ) -> Result<Self> {
+        let mut attrs = KVec::new();
+        for def in tables.iter().copied().flatten() {
             let mut raw: nb::kobj_attribute = zeroed();
             raw.attr.name = def.name.as_char_ptr();
             raw.attr.mode = def.mode;
@@ -305,7 +321,7 @@ impl<T: Send + Sync + 'static> Group<T> {
                 RawAttr {
                     raw: Opaque::new(raw),
                     def,
-                    data: Arc::as_ptr(&self.data),
+                    data: Arc::as_ptr(&data),
                     owner,
                 },
                 GFP_KERNEL,
@@ -323,23 +339,21 @@ impl<T: Send + Sync + 'static> Group<T> {
         pointers.push(null_mut(), GFP_KERNEL)?;
 
         let mut raw: nb::attribute_group = zeroed();
-        raw.name = self
-            .name
-            .map_or(core::ptr::null(), |name| name.as_char_ptr());
+        raw.name = name.map_or(core::ptr::null(), |name| name.as_char_ptr());
         raw.__bindgen_anon_2.attrs = pointers.as_mut_ptr();
-        Ok(GroupMemory(KBox::new(
+        Ok(Self(KBox::new(
             Layout {
                 raw: Opaque::new(raw),
                 _pointers: pointers,
                 _attrs: attrs,
-                _data: self.data,
+                _data: data,
             },
             GFP_KERNEL,
         )?))
     }
 
-    pub(crate) fn into_memory(self, dev: &Device) -> Result<GroupMemory> {
-        self.layout(Owner::Device(dev.as_raw()))
+    pub(crate) fn as_raw(&self) -> *const nb::attribute_group {
+        self.0.as_raw()
     }
 }
 
@@ -358,19 +372,5 @@ trait AsRaw {
 impl<T: Send + Sync + 'static> AsRaw for Layout<T> {
     fn as_raw(&self) -> *const nb::attribute_group {
         self.raw.get()
-    }
-}
-
-/// A group that sysfs may point to: to be kept until its files have been removed.
-pub struct GroupMemory(KBox<dyn AsRaw>);
-
-// SAFETY: What lies in it is constant once laid out, and the data is `Send` and `Sync`.
-unsafe impl Send for GroupMemory {}
-// SAFETY: See above.
-unsafe impl Sync for GroupMemory {}
-
-impl GroupMemory {
-    pub(crate) fn as_raw(&self) -> *const nb::attribute_group {
-        self.0.as_raw()
     }
 }

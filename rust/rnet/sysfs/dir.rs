@@ -27,7 +27,6 @@ use pin_init::zeroed;
 use super::{
     attr::{
         Attribute,
-        Group,
         GroupMemory,
         Owner, //
     },
@@ -66,7 +65,7 @@ impl Dir {
         attrs: &'static [Attribute<T>],
         data: Arc<T>,
     ) -> Result<Self> {
-        let inner = Inner::new(Owner::Global, attrs, data)?;
+        let inner = Inner::new(Owner::Global, &[attrs], data)?;
         Ok(Self(Handle::new(inner.clone(), |_| {
             // SAFETY: `kernel_kobj` is there from boot on and stays.
             unsafe { Inner::create(inner, nb::kernel_kobj(), name) }
@@ -88,7 +87,7 @@ impl Dir {
         if unsafe { !nb::netdev_is_registered(dev.as_raw()) } {
             return Err(ENODEV);
         }
-        let inner = Inner::new(Owner::Device(dev.as_raw()), attrs, data)?;
+        let inner = Inner::new(Owner::Device(dev.as_raw()), &[attrs], data)?;
         Ok(Self(Handle::new(inner.clone(), |_| {
             // SAFETY: The kobject in a registered device, whose directory RTNL keeps; the new one
             // holds a reference to it, and so to the device that `Owner` names.
@@ -104,7 +103,17 @@ impl Dir {
         attrs: &'static [Attribute<T>],
         data: Arc<T>,
     ) -> Result<SubDir> {
-        self.0.child(name, attrs, data)
+        self.0.child(name, &[attrs], data)
+    }
+
+    /// The same with the files of several tables, whose names must differ (`EEXIST`).
+    pub fn child_of<T: Send + Sync + 'static>(
+        &self,
+        name: &CStr,
+        tables: &[&'static [Attribute<T>]],
+        data: Arc<T>,
+    ) -> Result<SubDir> {
+        self.0.child(name, tables, data)
     }
 
     /// A file in this directory, 0400, for what has to be seen as a whole: `make` is called when
@@ -132,7 +141,27 @@ impl SubDir {
         attrs: &'static [Attribute<T>],
         data: Arc<T>,
     ) -> Result<SubDir> {
-        self.0.child(name, attrs, data)
+        self.0.child(name, &[attrs], data)
+    }
+
+    /// A directory in this one. As [`Dir::child_of`].
+    pub fn child_of<T: Send + Sync + 'static>(
+        &self,
+        name: &CStr,
+        tables: &[&'static [Attribute<T>]],
+        data: Arc<T>,
+    ) -> Result<SubDir> {
+        self.0.child(name, tables, data)
+    }
+
+    /// A file in this one. As [`Dir::report`].
+    pub fn report<T: Send + Sync + 'static>(
+        &self,
+        name: &'static CStr,
+        data: Arc<T>,
+        make: fn(&T, &mut Text) -> Result,
+    ) -> Result {
+        self.0.report(Report::new(name, 0o400, data, make)?)
     }
 }
 
@@ -164,15 +193,10 @@ unsafe impl Sync for Inner {}
 impl Inner {
     fn new<T: Send + Sync + 'static>(
         owner: Owner,
-        attrs: &'static [Attribute<T>],
+        tables: &[&'static [Attribute<T>]],
         data: Arc<T>,
     ) -> Result<Arc<Self>> {
-        let group = Group {
-            name: None,
-            attrs,
-            data,
-        };
-        let group = group.layout(owner)?;
+        let group = GroupMemory::new(None, tables, data, owner)?;
         Arc::pin_init(
             pin_init!(Inner {
                 kobj: Opaque::zeroed(),
@@ -223,7 +247,7 @@ impl Inner {
     fn child<T: Send + Sync + 'static>(
         &self,
         name: &CStr,
-        attrs: &'static [Attribute<T>],
+        tables: &[&'static [Attribute<T>]],
         data: Arc<T>,
     ) -> Result<SubDir> {
         let mut children = self.children.lock();
@@ -231,7 +255,7 @@ impl Inner {
             return Err(ENOENT);
         }
         children.reserve(1, GFP_KERNEL)?;
-        let inner = Self::new(self.owner, attrs, data)?;
+        let inner = Self::new(self.owner, tables, data)?;
         // SAFETY: Our own directory is there as long as we hold the lock. The child's kobject
         // holds a reference to ours, and so to what ours holds.
         unsafe { Self::create(inner.clone(), self.kobj.get(), name)? };

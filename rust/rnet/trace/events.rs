@@ -20,7 +20,8 @@ use net_bindings as nb;
 use super::{
     packet::{
         PacketRef,
-        ReasonNo, //
+        ReasonNo,
+        SocketRef, //
     },
     prototype::Arg,
     tracepoint::{
@@ -216,11 +217,10 @@ events! {
         }
     }
 
-    /// A socket tells its reader that there is something to read. The namespace of the socket. Any
-    /// context.
+    /// A socket tells its reader that there is something to read. Any context.
     SkDataReady: sk_data_ready / btf_trace_sk_data_ready (
         sk: *const nb::sock = Arg::Struct(c"sock"),
-    ) via probe_sk_data_ready -> Id<Net> { Id::of(nb::sock_net(sk)) }
+    ) via probe_sk_data_ready -> SocketRef<'a> { SocketRef::from_raw(sk) }
 
     /// A CPU asks another to call a function.
     CsdQueueCpu: csd_queue_cpu / btf_trace_csd_queue_cpu (

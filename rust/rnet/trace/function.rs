@@ -14,14 +14,7 @@ use kernel::{
     },
     prelude::*,
     str::CStr,
-    sync::{
-        atomic::{
-            Atomic,
-            Full,
-            Release, //
-        },
-        Arc, //
-    },
+    sync::Arc,
     types::Opaque, //
 };
 use net_bindings as nb;
@@ -29,10 +22,17 @@ use pin_init::zeroed;
 
 use super::{
     events::OnDevice,
-    packet::PacketRef,
+    packet::{
+        PacketRef,
+        SocketRef, //
+    },
     prototype::{
         self,
         Arg, //
+    },
+    softirq::{
+        self,
+        SoftirqFrom, //
     },
     ProbeCx, //
 };
@@ -40,6 +40,7 @@ use crate::{
     module::ModuleCtx,
     registry::{
         Handle,
+        Presence,
         Registered, //
     },
 };
@@ -48,9 +49,10 @@ use crate::{
 pub(super) mod table {
     use super::*;
 
-    /// The registers at the begin or end of a function.
+    /// The registers at the begin or end of a function, and where it was called from.
     pub struct Regs<'a>(
         pub(in crate::trace) *mut nb::ftrace_regs,
+        c_ulong,
         PhantomData<&'a ()>,
     );
 
@@ -59,8 +61,14 @@ pub(super) mod table {
         ///
         /// The registers must be valid during `'a`.
         #[inline(always)]
-        pub(in crate::trace) unsafe fn new(regs: *mut nb::ftrace_regs) -> Self {
-            Self(regs, PhantomData)
+        pub(in crate::trace) unsafe fn new(regs: *mut nb::ftrace_regs, caller: c_ulong) -> Self {
+            Self(regs, caller, PhantomData)
+        }
+
+        /// The address behind the call, at the begin.
+        #[inline(always)]
+        pub(in crate::trace) fn caller(&self) -> c_ulong {
+            self.1
         }
 
         /// The n-th argument, at the begin.
@@ -141,7 +149,7 @@ impl<F: Function, P: FnProbe<F>> FnAttached<F, P> {
             Inner {
                 fprobe: Opaque::new(fprobe),
                 probe,
-                registered: Atomic::new(0),
+                registered: Presence::new(),
                 _function: PhantomData,
             },
             GFP_KERNEL,
@@ -150,7 +158,7 @@ impl<F: Function, P: FnProbe<F>> FnAttached<F, P> {
             // SAFETY: A zeroed fprobe with a handler, in memory that stays until `unregister()` has
             // waited for calls; the handler takes what the checked prototype has.
             to_result(unsafe { nb::register_fprobe(inner.fprobe.get(), F::NAME.as_char_ptr()) })?;
-            inner.registered.store(1, Release);
+            inner.registered.begin();
             Ok(())
         })?))
     }
@@ -161,7 +169,7 @@ struct Inner<F, P> {
     /// First, so that a pointer to it is one to `Self`.
     fprobe: Opaque<nb::fprobe>,
     probe: Arc<P>,
-    registered: Atomic<u32>,
+    registered: Presence,
     _function: PhantomData<fn() -> F>,
 }
 
@@ -174,7 +182,7 @@ impl<F: Function, P: FnProbe<F>> Inner<F, P> {
     unsafe extern "C" fn at_entry(
         fprobe: *mut nb::fprobe,
         _entry: c_ulong,
-        _return: c_ulong,
+        caller: c_ulong,
         regs: *mut nb::ftrace_regs,
         _data: *mut c_void,
     ) -> c_int {
@@ -184,7 +192,7 @@ impl<F: Function, P: FnProbe<F>> Inner<F, P> {
             let cx = ProbeCx::enter();
             (*fprobe.cast::<Self>())
                 .probe
-                .hit(F::hand(table::Regs::new(regs)), &cx);
+                .hit(F::hand(table::Regs::new(regs, caller)), &cx);
         }
         0
     }
@@ -192,7 +200,7 @@ impl<F: Function, P: FnProbe<F>> Inner<F, P> {
     unsafe extern "C" fn at_return(
         fprobe: *mut nb::fprobe,
         _entry: c_ulong,
-        _return: c_ulong,
+        place: c_ulong,
         regs: *mut nb::ftrace_regs,
         _data: *mut c_void,
     ) {
@@ -201,15 +209,15 @@ impl<F: Function, P: FnProbe<F>> Inner<F, P> {
             let cx = ProbeCx::enter();
             (*fprobe.cast::<Self>())
                 .probe
-                .hit(F::hand(table::Regs::new(regs)), &cx);
+                .hit(F::hand(table::Regs::new(regs, place)), &cx);
         }
     }
 }
 
 impl<F: Function, P: FnProbe<F>> Registered for Inner<F, P> {
     fn unregister(&self) {
-        if self.registered.xchg(0, Full) == 1 {
-            // SAFETY: Registered before, once because of the exchange. Process context; waits.
+        if self.registered.end() {
+            // SAFETY: Registered before, once because of `end()`. Process context; waits.
             unsafe { nb::unregister_fprobe(self.fprobe.get()) };
         }
     }
@@ -237,19 +245,21 @@ pub enum Verdict {
 macro_rules! functions {
     ($(
         $(#[$meta:meta])*
-        $function:ident: $name:literal ($($kind:expr),+ $(,)?) $(return $at_return:literal)?
+        $function:ident: $name:literal ($($kind:expr),* $(,)?) $(return $at_return:literal)?
             -> $args:ty { |$regs:ident| $body:expr }
     )+) => {$(
         $(#[$meta])*
         pub struct $function(());
 
-        // SAFETY: Packets are received, and hooks called, in an RCU read side; the arguments are
-        // taken by the numbers in the prototype beside.
+        // SAFETY: Packets are received, hooks called and softirqs run in an RCU read side or with
+        // preemption off; the arguments are taken by the numbers in the prototype beside.
         unsafe impl table::Entry for $function {
             const NAME: &'static CStr = $name;
-            const ARGS: &'static [Arg] = &[$($kind),+];
+            const ARGS: &'static [Arg] = &[$($kind),*];
             const AT_RETURN: bool = false $(|| $at_return)?;
 
+            // Not all of them do something unsafe.
+            #[allow(unused_unsafe)]
             #[inline(always)]
             unsafe fn hand<'a>($regs: table::Regs<'a>) -> $args {
                 // SAFETY: By the requirement of this function: the registers hold what the
@@ -284,6 +294,7 @@ pub mod functions {
     use super::*;
 
     const SKB: Arg = Arg::Struct(c"sk_buff");
+    const SOCK: Arg = Arg::Struct(c"sock");
     const NET: Arg = Arg::Struct(c"net");
     const INT: Arg = Arg::Int(4);
 
@@ -316,6 +327,28 @@ pub mod functions {
 
         /// UDP receives a packet over IPv6.
         UdpV6Rcv: c"udpv6_rcv" (SKB) -> OnDevice<'a> { |regs| received(regs.argument(0)) }
+
+        /// UDP puts a packet into the queue of a socket, or drops it because that is full.
+        UdpEnqueue: c"__udp_enqueue_schedule_skb" (SOCK, SKB) -> SocketRef<'a> {
+            |regs| SocketRef::from_raw(regs.argument(0) as *const nb::sock)
+        }
+
+        /// A packet is put into the queue of a socket that is neither of UDP nor of TCP, or dropped
+        /// because that is full.
+        SockQueueRcv: c"__sock_queue_rcv_skb" (SOCK, SKB) -> SocketRef<'a> {
+            |regs| SocketRef::from_raw(regs.argument(0) as *const nb::sock)
+        }
+
+        /// TCP puts data into the queue of a socket, in order.
+        TcpQueueRcv: c"tcp_queue_rcv" (SOCK, SKB, Arg::Any) -> SocketRef<'a> {
+            |regs| SocketRef::from_raw(regs.argument(0) as *const nb::sock)
+        }
+
+        /// Softirqs are about to run, for whom is found out by where it was called from:
+        /// `__do_softirq()` between it and its callers is a jump, or a part of them.
+        HandleSoftirqs: c"handle_softirqs" (Arg::Int(1)) -> SoftirqFrom {
+            |regs| softirq::from(regs.caller())
+        }
 
         /// The hooks of netfilter have seen a packet.
         NfHookSlow: c"nf_hook_slow" (SKB, Arg::Any, Arg::Any, INT) return true -> Verdict {

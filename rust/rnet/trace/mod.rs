@@ -29,8 +29,10 @@
 
 pub mod events;
 mod function;
+mod log;
 mod packet;
 mod prototype;
+mod softirq;
 mod tracepoint;
 
 pub use function::{
@@ -41,11 +43,14 @@ pub use function::{
     Function,
     Verdict, //
 };
+pub use log::EventLog;
 pub use packet::{
     PacketId,
     PacketRef,
-    ReasonNo, //
+    ReasonNo,
+    SocketRef, //
 };
+pub use softirq::SoftirqFrom;
 pub(crate) use tracepoint::synchronize;
 pub use tracepoint::{
     Attached,

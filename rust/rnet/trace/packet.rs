@@ -17,6 +17,7 @@ use net_bindings as nb;
 use crate::{
     identity::Id,
     netdev::Device,
+    netns::Net,
     percpu::CounterSet, //
 };
 
@@ -83,6 +84,20 @@ impl<'a> PacketRef<'a> {
         unsafe { nb::skb_len(self.ptr.as_ptr()) }
     }
 
+    /// The mark that its sender has given it (`SO_MARK`), or a rule. C member: `skb->mark`.
+    #[inline(always)]
+    pub fn mark(&self) -> u32 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { nb::skb_mark(self.ptr.as_ptr()) }
+    }
+
+    /// The protocol in it, such as 0x0800 for IPv4. C member: `skb->protocol`.
+    #[inline(always)]
+    pub fn protocol(&self) -> u16 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { nb::skb_protocol_host(self.ptr.as_ptr()) }
+    }
+
     /// What the packet names as its device: only to be compared, since protocols use the member
     /// for other things once a packet is theirs. C member: `skb->dev`.
     #[inline(always)]
@@ -102,6 +117,47 @@ impl<'a> PacketRef<'a> {
     }
 }
 
+/// A socket that is somebody else's: to look at during the call.
+///
+/// # Invariants
+///
+/// `ptr` is valid during `'a`.
+#[derive(Clone, Copy)]
+pub struct SocketRef<'a> {
+    ptr: NonNull<nb::sock>,
+    _call: PhantomData<&'a nb::sock>,
+}
+
+impl SocketRef<'_> {
+    /// # Safety
+    ///
+    /// `ptr` must be valid during `'a`.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(ptr: *const nb::sock) -> Self {
+        Self {
+            // INVARIANT: By the requirement of this function.
+            // SAFETY: A valid pointer is not null.
+            ptr: unsafe { NonNull::new_unchecked(ptr.cast_mut()) },
+            _call: PhantomData,
+        }
+    }
+
+    /// The namespace that the socket is in. C function: `sock_net()`.
+    #[inline(always)]
+    pub fn net_id(&self) -> Id<Net> {
+        // SAFETY: Valid by the type invariant.
+        Id::of(unsafe { nb::sock_net(self.ptr.as_ptr()) })
+    }
+
+    /// The number that `getsockopt(SO_COOKIE)` has given the socket; 0 if nobody has asked yet. C
+    /// member: `sk->sk_cookie`.
+    #[inline(always)]
+    pub fn cookie(&self) -> u64 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { nb::sock_cookie(self.ptr.as_ptr()) }
+    }
+}
+
 /// Why the kernel dropped a packet: one of the kernel's own reasons, or one of a module's, which are
 /// all the same here. C type: `enum skb_drop_reason`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,6 +174,12 @@ impl ReasonNo {
     /// All of them, the last being those of modules.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..=REASONS).map(Self)
+    }
+
+    /// Its number in the running kernel, or one above all of them for those of modules.
+    #[inline(always)]
+    pub fn number(self) -> u32 {
+        self.0
     }
 
     /// Its name, as `dropwatch` and the tracepoint show it; `None` for a number without one. C

@@ -16,7 +16,6 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
-            Full,
             Release, //
         },
         Arc, //
@@ -35,6 +34,7 @@ use crate::{
     module::ModuleCtx,
     registry::{
         Handle,
+        Presence,
         Registered, //
     },
 };
@@ -117,7 +117,7 @@ impl<E: Event, P: Probe<E>> Attached<E, P> {
             Inner {
                 tp,
                 probe,
-                registered: Atomic::new(0),
+                registered: Presence::new(),
                 _event: PhantomData,
             },
             GFP_KERNEL,
@@ -133,7 +133,7 @@ impl<E: Event, P: Probe<E>> Attached<E, P> {
                     inner.data(),
                 )
             })?;
-            inner.registered.store(1, Release);
+            inner.registered.begin();
             Ok(())
         })?))
     }
@@ -142,7 +142,7 @@ impl<E: Event, P: Probe<E>> Attached<E, P> {
 struct Inner<E, P> {
     tp: *mut nb::tracepoint,
     probe: Arc<P>,
-    registered: Atomic<u32>,
+    registered: Presence,
     _event: PhantomData<fn() -> E>,
 }
 
@@ -161,10 +161,10 @@ impl<E, P> Inner<E, P> {
 impl<E: Event, P: Probe<E>> Inner<E, P> {
     /// Takes the probe away, once; calls that have begun may still run. True if it was there.
     fn take_away(&self) -> bool {
-        if self.registered.xchg(0, Full) != 1 {
+        if !self.registered.end() {
             return false;
         }
-        // SAFETY: Registered before with these, once because of the exchange. Process context.
+        // SAFETY: Registered before with these, once because of `end()`. Process context.
         unsafe {
             nb::tracepoint_probe_unregister(
                 self.tp,
