@@ -55,10 +55,10 @@ bench:
 	@scripts/build.sh --stock && selftests/bench/run.sh --all
 
 check:
-	@scripts/build.sh --stock && scripts/tools.sh && selftests/run-all.sh
+	@scripts/build.sh --stock && selftests/run-all.sh
 
 check-debug:
-	@scripts/build.sh --debug && scripts/tools.sh && selftests/run-all.sh --kernel debug
+	@scripts/build.sh --debug && selftests/run-all.sh --kernel debug
 
 check-upstream:
 	@scripts/build.sh --stock && selftests/upstream/run.sh
@@ -70,7 +70,7 @@ check-long:
 	@scripts/build.sh --stock && selftests/run-long.sh
 
 shell:
-	@scripts/build.sh --stock && scripts/tools.sh && { selftests/vm/run --shell --module all || [ $$? -lt 124 ]; }
+	@scripts/build.sh --stock && { selftests/vm/run --shell --module all || [ $$? -lt 124 ]; }
 
 tools:
 	@scripts/tools.sh

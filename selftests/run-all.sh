@@ -24,17 +24,17 @@ HOST=(
 	"scripts/doc.sh|240|scripts/doc.sh"
 	"selftests/vm/test-vm.sh|300|selftests/vm/test-vm.sh"
 )
-# Programs by boot, and after a bar each what else selftests/vm/run is told: what leaves
+# Programs by boot, what comes and goes first, as a deadline (.ci/run) may cut off the last
+# ones on the debug kernel; after a bar each what else selftests/vm/run is told: what leaves
 # the module alone, and what loads and removes it. @ports: two NICs on one wire.
 BOOTS=(
-	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
-	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
-	"rsoftnet/stages rsoftnet/functions rsoftnet/log rsoftnet/latency rsoftnet/files rsoftnet/toggle rsoftnet/viewer"
-	"rigb/bind rigb/settings rigb/recovery|@ports|--append=iomem=relaxed"
-	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
-	"rsoftnet/nic|@ports|--append=iomem=relaxed"
+	"rsoftnet/stages rsoftnet/functions rsoftnet/log rsoftnet/latency rsoftnet/files rsoftnet/toggle"
+	"rigb/bind rigb/settings rigb/recovery|@ports|--append=iomem=relaxed"
+	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
+	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
+	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 )
 # What needs the debug kernel.
 DEBUG_BOOTS=(
@@ -67,8 +67,7 @@ at_once=${at_once:-$cpus}
 BOOT_LIMIT=${RNET_BOOT_LIMIT:-900}
 if [[ ${RNET_KERNEL:-stock} == debug ]]; then
 	HOST=()
-	# What comes and goes first, as a deadline (.ci/run) may cut off the last ones.
-	BOOTS=("${DEBUG_BOOTS[@]}" "${BOOTS[2]}" "${BOOTS[6]}" "${BOOTS[3]}" "${BOOTS[4]}" "${BOOTS[0]}" "${BOOTS[5]}" "${BOOTS[1]}" "${BOOTS[7]}")
+	BOOTS=("${DEBUG_BOOTS[@]}" "${BOOTS[@]}")
 	BOOT_LIMIT=${RNET_BOOT_LIMIT:-1800}
 fi
 
