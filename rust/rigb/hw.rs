@@ -22,16 +22,23 @@ const SYNC_PHY: [u32; 4] = [1 << 1, 1 << 2, 1 << 5, 1 << 6];
 const NVM_SUM: u16 = 0xbaba;
 const NVM_WORDS: u32 = 0x40;
 
+/// All words of the EEPROM.
+pub(crate) const NVM_LEN: u32 = 1024;
+
 /// Registers of the PHY (IEEE 802.3, clause 22).
 pub(crate) mod phy {
     pub(crate) const BMCR: u32 = 0;
+    pub(crate) const BMSR: u32 = 1;
+    pub(crate) const BMCR_FULL: u16 = 1 << 8;
     pub(crate) const BMCR_POWER_DOWN: u16 = 1 << 11;
+    pub(crate) const BMCR_100: u16 = 1 << 13;
     pub(crate) const BMCR_AUTONEG: u16 = 1 << 12;
     pub(crate) const BMCR_RESTART: u16 = 1 << 9;
     pub(crate) const ADVERTISE: u32 = 4;
-    /// 10 and 100 Mbit/s, half and full duplex; PAUSE both ways; IEEE 802.3.
-    pub(crate) const ADVERTISE_ALL: u16 = 0x01e1 | PAUSE;
+    /// Frames as of IEEE 802.3.
+    pub(crate) const ADVERTISE_802_3: u16 = 1;
     pub(crate) const PAUSE: u16 = 1 << 10;
+    pub(crate) const ASYM_PAUSE: u16 = 1 << 11;
     pub(crate) const PARTNER: u32 = 5;
     pub(crate) const GIGABIT: u32 = 9;
     pub(crate) const GIGABIT_FULL: u16 = 1 << 9;
@@ -195,19 +202,25 @@ impl Hw<'_> {
         self.with_sync(mask, || work(&Phy(self)))
     }
 
-    /// Begins to negotiate the link.
-    pub(crate) fn negotiate(&self) -> Result {
-        self.io.update::<Ctrl>(|ctrl| {
-            ctrl.with(Ctrl::FRCSPD, false)
-                .with(Ctrl::FRCDPX, false)
-                .with(Ctrl::SLU, true)
-        })?;
-        self.with_phy(|phy| {
-            phy.write(phy::ADVERTISE, phy::ADVERTISE_ALL)?;
-            phy.write(phy::GIGABIT, phy::GIGABIT_FULL)?;
-            let bmcr = phy.read(phy::BMCR)? & !phy::BMCR_POWER_DOWN;
-            phy.write(phy::BMCR, bmcr | phy::BMCR_AUTONEG | phy::BMCR_RESTART)
-        })
+    /// A word of the EEPROM, whether or not it is there.
+    pub(crate) fn nvm(&self, word: u32) -> Result<u16> {
+        self.with_sync(SYNC_EEPROM, || self.nvm_word(word))
+    }
+
+    /// What the lights show.
+    pub(crate) fn lights(&self) -> Result<u32> {
+        Ok(self.io.read::<Ledctl>()?.get())
+    }
+
+    /// Has the four lights show something, or switches all of them on or off.
+    pub(crate) fn light(&self, shown: u32, on: Option<bool>) -> Result {
+        let mode = match on {
+            None => shown,
+            Some(true) => 0x0e0e_0e0e,
+            Some(false) => 0x0f0f_0f0f,
+        };
+        self.io.write(Ledctl::new(mode));
+        self.io.flush().map_err(Error::from)
     }
 }
 
