@@ -22,9 +22,6 @@ const SYNC_PHY: [u32; 4] = [1 << 1, 1 << 2, 1 << 5, 1 << 6];
 const NVM_SUM: u16 = 0xbaba;
 const NVM_WORDS: u32 = 0x40;
 
-/// All words of the EEPROM.
-pub(crate) const NVM_LEN: u32 = 1024;
-
 /// Registers of the PHY (IEEE 802.3, clause 22).
 pub(crate) mod phy {
     pub(crate) const BMCR: u32 = 0;
@@ -200,6 +197,13 @@ impl Hw<'_> {
     pub(crate) fn with_phy<R>(&self, work: impl FnOnce(&Phy<'_, '_>) -> Result<R>) -> Result<R> {
         let mask = *SYNC_PHY.get(self.function()?).ok_or(EINVAL)?;
         self.with_sync(mask, || work(&Phy(self)))
+    }
+
+    /// The length of the EEPROM in words.
+    pub(crate) fn nvm_words(&self) -> Result<u32> {
+        // The chip knows it as a power of two, from 64 words on.
+        let size = (self.io.read::<Eecd>()?.get() >> 11) & 0xf;
+        Ok(1u32 << size.saturating_add(6).min(15))
     }
 
     /// A word of the EEPROM, whether or not it is there.

@@ -45,7 +45,7 @@ const FULL: u32 = 1 << 31;
 
 /// What the link is wanted to be, and as it was last seen. Written under RTNL, but for `seen`.
 pub(crate) struct Link {
-    /// STATUS, or 0 for no link. Of the service.
+    /// STATUS as the service has seen it, or 0 for no link, or one that has to be looked at anew.
     seen: Atomic<u32>,
     /// The speeds that are offered.
     offered: Atomic<u64>,
@@ -96,8 +96,9 @@ impl Link {
         }
     }
 
-    /// Tells MAC and PHY what is wanted. Process context.
+    /// Tells MAC and PHY what is wanted. Process context. The service has to look at the link then.
     pub(crate) fn apply(&self, hw: &Hw<'_>) -> Result {
+        self.seen.store(0, Relaxed);
         let forced = self.forced.load(Relaxed);
         if forced == 0 {
             return self.offer(hw);
@@ -124,6 +125,7 @@ impl Link {
 
     /// Begins to negotiate.
     fn offer(&self, hw: &Hw<'_>) -> Result {
+        self.seen.store(0, Relaxed);
         hw.io.update::<Ctrl>(|ctrl| {
             ctrl.with(Ctrl::FRCSPD | Ctrl::FRCDPX, false)
                 .with(Ctrl::SLU, true)

@@ -40,10 +40,7 @@ use crate::{
     },
     desc,
     filter::Tables,
-    hw::{
-        Hw,
-        NVM_LEN, //
-    },
+    hw::Hw,
     link::Link,
     packets::TxState,
     queues,
@@ -74,6 +71,8 @@ const SWITCHABLE: Features = Features::SG
 pub(crate) struct Port {
     pub(crate) emulated: bool,
     address: Option<[u8; 6]>,
+    /// The length of the EEPROM.
+    nvm_words: u32,
     /// What the lights show by themselves.
     lights: u32,
     tables: Tables,
@@ -145,6 +144,7 @@ impl nic::Driver for Port {
         Ok(Self {
             emulated: hw.emulated,
             address,
+            nvm_words: hw.nvm_words()?,
             lights: hw.lights()?,
             tables: Tables::new()?,
             features: Atomic::new(SWITCHABLE.with(Features::HIGHDMA).bits()),
@@ -285,11 +285,15 @@ impl nic::Driver for Port {
     }
 
     fn negotiate(&self, nic: &Nic<'_>) -> Result {
-        self.link.negotiate(&self.hw(nic))
+        self.link.negotiate(&self.hw(nic))?;
+        nic.service_now();
+        Ok(())
     }
 
     fn set_link(&self, nic: &Nic<'_>, wanted: LinkWanted) -> Result {
-        self.link.set(&self.hw(nic), wanted)
+        self.link.set(&self.hw(nic), wanted)?;
+        nic.service_now();
+        Ok(())
     }
 
     fn pause(&self, _nic: &Nic<'_>) -> Pause {
@@ -297,7 +301,9 @@ impl nic::Driver for Port {
     }
 
     fn set_pause(&self, nic: &Nic<'_>, pause: Pause) -> Result {
-        self.link.set_pause(&self.hw(nic), pause)
+        self.link.set_pause(&self.hw(nic), pause)?;
+        nic.service_now();
+        Ok(())
     }
 
     fn light(&self, nic: &Nic<'_>, on: Option<bool>) -> Result {
@@ -362,7 +368,9 @@ impl nic::Driver for Port {
         tests::dump(nic.io(), out);
     }
 
-    const EEPROM: u32 = NVM_LEN;
+    fn eeprom_words(&self) -> u32 {
+        self.nvm_words
+    }
 
     fn eeprom_word(&self, nic: &Nic<'_>, word: u32) -> Result<u16> {
         self.hw(nic).nvm(word)

@@ -295,7 +295,9 @@ pub trait Driver: Sized + Send + Sync + 'static {
     }
 
     /// The length of the EEPROM, in words of 16 bits.
-    const EEPROM: u32 = 0;
+    fn eeprom_words(&self) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// A word of the EEPROM: `ethtool -e`. RTNL; may sleep. C callback: `get_eeprom`.
     fn eeprom_word(&self, _nic: &Nic<'_>, _word: u32) -> Result<u16> {

@@ -36,8 +36,10 @@ impl<D: Driver> Table<D> {
         core.driver().dump(&core.nic(), out);
     }
 
-    pub(super) unsafe extern "C" fn get_eeprom_len(_dev: *mut nb::net_device) -> c_int {
-        D::EEPROM.wrapping_mul(2) as c_int
+    pub(super) unsafe extern "C" fn get_eeprom_len(dev: *mut nb::net_device) -> c_int {
+        // SAFETY: In the callback.
+        let (core, _rtnl) = unsafe { Self::enter(dev) };
+        core.driver().eeprom_words().wrapping_mul(2) as c_int
     }
 
     /// The core has compared offset and length with `get_eeprom_len()`.

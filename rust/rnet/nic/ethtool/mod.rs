@@ -106,7 +106,10 @@ impl<D: Driver> Table<D> {
         self_test: some!(D::HAS_SELF_TEST, Self::self_test),
         get_regs_len: some!(D::HAS_DUMP, Self::get_regs_len),
         get_regs: some!(D::HAS_DUMP, Self::get_regs),
-        get_eeprom_len: some!(D::HAS_EEPROM_WORD, Self::get_eeprom_len),
+        get_eeprom_len: some!(
+            D::HAS_EEPROM_WORD && D::HAS_EEPROM_WORDS,
+            Self::get_eeprom_len
+        ),
         get_eeprom: some!(D::HAS_EEPROM_WORD, Self::get_eeprom),
         ..zeroed()
     };
