@@ -146,16 +146,15 @@ impl<D: Driver> Core<D> {
 
     /// Whether the device is up.
     pub(super) fn is_up(&self, _rtnl: &Rtnl) -> bool {
-        // SAFETY: Under RTNL.
+        // SAFETY: Under RTNL, which whoever changes it holds.
         unsafe { self.running() }.is_some()
     }
 
     fn set_config(&self, config: &Config) {
-        // A table that somebody has set stays; the core lets none be set that more queues need.
         // SAFETY: A device that is there.
-        if config.queues != self.queues.load(Relaxed)
-            && !unsafe { nb::netif_is_rxfh_configured(self.shared.netdev().as_ptr()) }
-        {
+        let chosen = unsafe { nb::netif_is_rxfh_configured(self.shared.netdev().as_ptr()) };
+        // A table that somebody has chosen stays; the core refuses fewer queues than it needs.
+        if config.queues != self.queues.load(Relaxed) && !chosen {
             self.shared.rss().spread(config.queues);
         }
         self.queues.store(config.queues, Relaxed);
@@ -279,7 +278,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn set_moderation(&self, usecs: u32, adaptive: bool, _rtnl: &Rtnl) {
         let moderation = self.shared.moderation();
         moderation.set(usecs, adaptive);
-        // SAFETY: Under RTNL.
+        // SAFETY: Under RTNL, which whoever changes it holds.
         if let Some(running) = unsafe { self.running() } {
             running.set_interval(self, moderation.first());
         }

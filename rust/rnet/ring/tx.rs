@@ -87,8 +87,8 @@ pub(crate) struct TxRing<D: Descriptor> {
     next: UnsafeCell<u32>,
     pub(super) clean: UnsafeCell<u32>,
     pub(super) cleaning: Atomic<u32>,
-    /// Where `clean` was when somebody last looked, or [`NOTHING`](Self::NOTHING).
-    pub(super) seen: Atomic<u32>,
+    /// How many packets had been sent when somebody last looked, or [`NOTHING`](Self::NOTHING).
+    pub(super) seen: Atomic<u64>,
     pub(super) napi: NonNull<nb::napi_struct>,
     pub(super) doorbell: Doorbell,
     pub(super) txq: NonNull<nb::netdev_queue>,
@@ -119,7 +119,7 @@ impl<D: Descriptor> TxRing<D> {
     pub(crate) const MIN: u32 = 64;
 
     /// There was nothing in the ring.
-    pub(super) const NOTHING: u32 = u32::MAX;
+    pub(super) const NOTHING: u64 = u64::MAX;
 
     /// Allocates a ring of `len` descriptors. Process context. Errors: `EINVAL` for a length below
     /// [`MIN`](Self::MIN); `ENOMEM`.

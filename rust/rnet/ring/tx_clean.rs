@@ -75,20 +75,27 @@ impl<D: Descriptor> TxRing<D> {
     /// last called. Any context, one caller at a time.
     pub(crate) fn look(&self) -> Seen {
         let (clean, next) = (self.clean_at(), self.next());
-        let now = if clean == next { Self::NOTHING } else { clean };
+        // Not `clean`, which comes back to the same place.
+        let now = if clean == next {
+            Self::NOTHING
+        } else {
+            self.stats.packets.get()
+        };
         let before = self.seen.load(Relaxed);
         self.seen.store(now, Relaxed);
         if now == Self::NOTHING || now != before {
             return Seen::Fine;
         }
+        let Some(slot) = self.slot(clean) else {
+            return Seen::Fine;
+        };
         // SAFETY: Valid for reads. The filling side does not write it while the packet is in the
         // ring, as it was all the time since the last look.
-        let last = self
-            .slot(clean)
-            .map(|slot| unsafe { (&raw const (*slot).last).read_volatile() });
-        match last {
-            Some(last) if self.desc.is_done(last as usize) => Seen::Forgotten,
-            _ => Seen::Stuck,
+        let last = unsafe { (&raw const (*slot).last).read_volatile() };
+        if self.desc.is_done(last as usize) {
+            Seen::Forgotten
+        } else {
+            Seen::Stuck
         }
     }
 
@@ -155,9 +162,8 @@ impl<D: Descriptor> Cleaner<'_, D> {
         // `clean` is written, then the queue is looked at: one of both sees the other.
         unsafe { nb::smp_mb() };
         // SAFETY: A queue of a device that is there.
-        if ring.free() >= TxRing::<D>::WAKE
-            && unsafe { nb::netif_tx_queue_stopped(ring.txq.as_ptr()) }
-        {
+        let stopped = unsafe { nb::netif_tx_queue_stopped(ring.txq.as_ptr()) };
+        if stopped && ring.free() >= TxRing::<D>::WAKE {
             // SAFETY: A queue of a device that is there, whose ring has room.
             unsafe { nb::netif_tx_wake_queue(ring.txq.as_ptr()) };
             ring.stats.woken.add(1);
