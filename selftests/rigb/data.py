@@ -89,11 +89,11 @@ def tcp(drivers):
     for mtu in MTUS:
         pair.mtu(mtu)
         pair.up(mtu)
-        blocks = 2 if mtu < 1280 else 8
+        blocks, size = (1, 20000) if mtu < 1280 else (4, 60000)
         before = pair.statistics(0), pair.statistics(1)
-        stream(pair, "v4", blocks)
+        stream(pair, "v4", blocks, size)
         if mtu >= 1280:
-            stream(pair, "v6", blocks)
+            stream(pair, "v6", blocks, size)
         after = pair.statistics(0), pair.statistics(1)
         # What one end counts as sent, the other counts as received: frames, not what the stack made.
         for end in (0, 1):
