@@ -96,9 +96,13 @@ def pause():
     pair.run(0, "ethtool -A %s autoneg on")
     ktap.equal("autoneg", shown(pair, "-a")["autonegotiate"], True)
     pair.wait_link()
+    # Not without negotiation.
+    pair.run(0, "ethtool -A %s autoneg off")
     pair.run(0, "ethtool -s %s speed 100 duplex full autoneg off")
     refused(pair, "ethtool -A %s autoneg on")
+    ktap.equal("autoneg", shown(pair, "-a")["autonegotiate"], False)
     pair.run(0, "ethtool -s %s autoneg on")
+    pair.run(0, "ethtool -A %s autoneg on")
     pair.wait_link()
     pair.ping()
 
@@ -133,7 +137,7 @@ def link_modes():
         pair.run(0, "ip link set dev %s up")
         pair.up()
         pair.ping()
-    pair.run(0, "ethtool -s %s autoneg on advertise 0x3f")
+    pair.run(0, "ethtool -s %s autoneg on advertise 0x2f")
     pair.wait_link()
     pair.ping()
 
