@@ -16,21 +16,22 @@ use super::{
 };
 
 /// The arrays of a request, where they are asked for. The core has made them as long as
-/// `get_rxfh_indir_size()` and `get_rxfh_key_size()` say.
+/// `get_rxfh_indir_size()` and `get_rxfh_key_size()` say; it does not always say so in `param`
+/// (`ethtool_get_max_rxfh_channel()`).
 ///
 /// # Safety
 ///
 /// Only in a callback, with its own argument, not beyond it.
-unsafe fn arrays<'a>(
+unsafe fn arrays<'a, D: Driver>(
     param: &nb::ethtool_rxfh_param,
 ) -> (Option<&'a mut [u32]>, Option<&'a mut [u8]>) {
-    // SAFETY: By the requirement, each is null or an array of this length.
+    let (table, key) = (D::LIMITS.rss_table as usize, D::LIMITS.rss_key as usize);
+    // SAFETY: By the requirement, each is null or an array that the core has allocated with this
+    // length, which is what the two callbacks below return.
     unsafe {
         (
-            (!param.indir.is_null())
-                .then(|| core::slice::from_raw_parts_mut(param.indir, param.indir_size as usize)),
-            (!param.key.is_null())
-                .then(|| core::slice::from_raw_parts_mut(param.key, param.key_size as usize)),
+            (!param.indir.is_null()).then(|| core::slice::from_raw_parts_mut(param.indir, table)),
+            (!param.key.is_null()).then(|| core::slice::from_raw_parts_mut(param.key, key)),
         )
     }
 }
@@ -58,7 +59,7 @@ impl<D: Driver> Table<D> {
         let ((core, _rtnl), param) = unsafe { (Self::enter(dev), &mut *param) };
         param.hfunc = nb::ETH_RSS_HASH_TOP as u8;
         // SAFETY: In the callback.
-        let (table, key) = unsafe { arrays(param) };
+        let (table, key) = unsafe { arrays::<D>(param) };
         let rss = core.shared().rss();
         for (to, from) in table.into_iter().flatten().zip(rss.table()) {
             *to = from;
@@ -85,7 +86,7 @@ impl<D: Driver> Table<D> {
                 return Err(extack.refuse(c"the device only knows the Toeplitz hash"));
             }
             // SAFETY: In the callback.
-            let (table, key) = unsafe { arrays(param) };
+            let (table, key) = unsafe { arrays::<D>(param) };
             let queues = core.config(&rtnl).queues;
             let rss = core.shared().rss();
             if let Some(table) = table {
