@@ -21,8 +21,9 @@ from forge import DD, EOP, VP, frame
 
 # What one buffer holds, which the device was told, and how many pieces a packet can have.
 BUFFER, FRAGMENTS = 3072, 17
-SYS = "/tmp/rnet-sys"
 RANDOM_SECONDS = 5 if ktap.SLOW == 1 else 20
+# sysfs of the first port's namespace.
+SYS = "/tmp/rnet-sys"
 
 
 class Forger:

@@ -20,7 +20,7 @@ import qmp
 STATUS, LINK_UP = 8, 2
 LONG = os.environ.get("RNET_LONG") == "1"
 PLUGS = 50 if LONG else 6 if ktap.SLOW == 1 else 2
-FLAPS = 20 if ktap.SLOW == 1 else 4
+FLAPS = 12 if ktap.SLOW == 1 else 4
 RESETS = 10 if ktap.SLOW == 1 else 3
 
 
@@ -79,11 +79,11 @@ def unplugged_under_traffic():
 
 @ktap.case(("rigb-igb", "igb-rigb", "igb-igb"), limit=200)
 def link_flaps(drivers):
-    """The hypervisor takes the link and gives it back: seen within a second, each time; then packets flow."""
+    """The hypervisor takes the link and gives it back: seen each time, by the interrupt; then packets flow."""
     monitor = qmp.Monitor()
     pair = port.Pair(drivers)
     pair.ping()
-    registers, slowest = forge.Registers(pair.devices[0]), 0
+    registers, times = forge.Registers(pair.devices[0]), []
     with flood(pair, (1,)):
         for _ in range(FLAPS):
             for up in (False, True):
@@ -92,10 +92,13 @@ def link_flaps(drivers):
                 ktap.wait_for("STATUS says %d" % up, lambda up=up: bool(registers.read(STATUS) & LINK_UP) == up, 10)
                 start = time.monotonic()
                 ktap.wait_for("carrier %d" % up, lambda up=up: carrier(pair) == int(up), 10)
-                slowest = max(slowest, time.monotonic() - start)
-    ktap.note("slowest: %.2f s" % slowest)
+                times.append(time.monotonic() - start)
+    times.sort()
+    ktap.note("seen after: median %.2f s, slowest %.2f s" % (times[len(times) // 2], times[-1]))
     if pair.drivers[0] == "rigb":
-        ktap.check(slowest < 1 * ktap.SLOW, "%.2f s" % slowest)
+        # The service looks once a second: without the interrupt half of them would take longer.
+        # Some take longer anyway where the machine does something else just then.
+        ktap.check(times[len(times) * 3 // 4] < 0.5 * ktap.SLOW, "%s" % times)
     pair.wait_link()
     pair.ping()
     settings = pair.run(0, "ethtool %s")
