@@ -32,7 +32,7 @@ BOOTS=(
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
 	"rsoftnet/stages rsoftnet/latency rsoftnet/files rsoftnet/toggle"
-	"rigb/bind rigb/settings rigb/recovery|@ports|--append=iomem=relaxed|--keep-devices"
+	"rigb/bind rigb/settings rigb/ethtool rigb/recovery|@ports|--append=iomem=relaxed|--keep-devices"
 	"rigb/data|@ports"
 	"rigb/forged rigb/frames|@hostile|--append=iomem=relaxed"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
