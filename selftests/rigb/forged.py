@@ -191,7 +191,8 @@ def random_write_backs():
 
 
 def call_all_sent(forger):
-    """20 packets for a device that has stopped sending, and that says of its whole ring that it is done."""
+    """20 packets for a device that has stopped sending, and that says of its whole ring that it is done.
+    How many count as sent."""
     pair, registers, ram = forger.pair, forger.registers, forger.ram
     # Byte queue limits would let two of them into the ring, and begin anew with each reset.
     with pair.side(0):
@@ -202,6 +203,7 @@ def call_all_sent(forger):
     for path in limits:
         kernel.write(path, "1000000")
     pair.ping()
+    before = pair.statistics(0)["tx_packets"]
     base, length = registers.read(forge.TDBAL) | registers.read(forge.TDBAH) << 32, registers.read(forge.TDLEN)
     registers.write(forge.TXDCTL, registers.read(forge.TXDCTL) & ~forge.ENABLE)
     sender, receiver = pair.udp()
@@ -214,6 +216,7 @@ def call_all_sent(forger):
         ram.write(base, bytes(ring))
         registers.write(forge.EICS, 0x3ff)
         port.settled()
+    return pair.statistics(0)["tx_packets"] - before
 
 
 @ktap.case(limit=120)
@@ -222,14 +225,13 @@ def sent_too_early():
     forger = Forger()
     pair, registers = forger.pair, forger.registers
     for _ in range(5):
-        before = pair.statistics(0)["tx_packets"]
-        call_all_sent(forger)
+        sent = call_all_sent(forger)
         # Where this took too long, the queue was found to be stuck, and made anew.
         if not forger.log.lines("does not move"):
             break
         pair.wait_link()
         forge.quiet(pair)
-    ktap.equal("packets sent", pair.statistics(0)["tx_packets"] - before, 20)
+    ktap.equal("packets sent", sent, 20)
     # The device would read memory that is somebody else's by now.
     registers.write(forge.TDH, registers.read(forge.TDT))
     registers.write(forge.TXDCTL, registers.read(forge.TXDCTL) | forge.ENABLE)
