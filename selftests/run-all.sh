@@ -26,12 +26,15 @@ HOST=(
 )
 # Programs by boot, what comes and goes first, as a deadline (.ci/run) may cut off the last
 # ones on the debug kernel; after a bar each what else selftests/vm/run is told: what leaves
-# the module alone, and what loads and removes it. @ports: two NICs on one wire.
+# the module alone, and what loads and removes it. @ports: two NICs on one wire. @hostile: and
+# somebody else on it, and the VM's memory in a file.
 BOOTS=(
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
 	"rsoftnet/stages rsoftnet/functions rsoftnet/log rsoftnet/latency rsoftnet/files rsoftnet/toggle"
-	"rigb/bind rigb/settings rigb/recovery|@ports|--append=iomem=relaxed"
+	"rigb/bind rigb/settings rigb/ethtool rigb/recovery|@ports|--append=iomem=relaxed|--keep-devices"
+	"rigb/data|@ports"
+	"rigb/forged rigb/frames|@hostile|--append=iomem=relaxed"
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
@@ -148,12 +151,16 @@ host_check() {
 
 # boot NUMBER OPTIONS PROGRAM[:CASES]...
 boot() {
-	local number=$1 out=$logs/boot-$1 status start program done_ options=()
+	local number=$1 out=$logs/boot-$1 status start program done_ options=() ram=''
 	IFS='|' read -ra options <<<"$2"
 	shift 2
-	if [[ ${options[0]:-} == @ports ]]; then
-		options[0]=--qemu-args=$("$repo/scripts/enter.sh" python3 -B "$here/lib/port.py")
-	fi
+	case ${options[0]:-} in
+	@ports) options[0]=--qemu-args=$("$repo/scripts/enter.sh" python3 -B "$here/lib/port.py") ;;
+	@hostile)
+		ram=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm || echo "$logs")" rnet-ram-XXXXXX)
+		options[0]=--qemu-args=$("$repo/scripts/enter.sh" python3 -B "$here/lib/port.py" hostile "$ram")
+		;;
+	esac
 	start=$(date +%s)
 	say "boot $number of ${#BOOTS[@]}: $*"
 	mkdir -p "$out"
@@ -167,6 +174,7 @@ boot() {
 		esac
 	done
 	status=${PIPESTATUS[0]}
+	[[ -z $ram ]] || rm -rf "$ram"
 	if ((status == 126)) && ! grep -q "^not ok .*kernel's log" "$out.log"; then
 		# A complaint that came with no program: at the end, or fatal.
 		sed -i 's/^ok /not ok (the kernel complained in this boot) /' "$out.log"

@@ -27,6 +27,25 @@ __rnet_helper void rnet_helper_napi_schedule_irqoff(struct napi_struct *napi)
 	napi_schedule_irqoff(napi);
 }
 
+__rnet_helper void rnet_helper_napi_schedule(struct napi_struct *napi)
+{
+	napi_schedule(napi);
+}
+
+/* From process context: the softirq runs at the end. */
+__rnet_helper void rnet_helper_napi_schedule_bh(struct napi_struct *napi)
+{
+	local_bh_disable();
+	napi_schedule(napi);
+	local_bh_enable();
+}
+
+/* Softirqs are off in a transmit callback; netpoll also has interrupts off. */
+__rnet_helper void rnet_helper_skb_consume_in_xmit(struct sk_buff *skb)
+{
+	napi_consume_skb(skb, !irqs_disabled());
+}
+
 __rnet_helper struct sk_buff *rnet_helper_napi_build_page_skb(struct page *page,
 							      unsigned int headroom,
 							      unsigned int len)

@@ -25,13 +25,17 @@ const NVM_WORDS: u32 = 0x40;
 /// Registers of the PHY (IEEE 802.3, clause 22).
 pub(crate) mod phy {
     pub(crate) const BMCR: u32 = 0;
+    pub(crate) const BMSR: u32 = 1;
+    pub(crate) const BMCR_FULL: u16 = 1 << 8;
     pub(crate) const BMCR_POWER_DOWN: u16 = 1 << 11;
+    pub(crate) const BMCR_100: u16 = 1 << 13;
     pub(crate) const BMCR_AUTONEG: u16 = 1 << 12;
     pub(crate) const BMCR_RESTART: u16 = 1 << 9;
     pub(crate) const ADVERTISE: u32 = 4;
-    /// 10 and 100 Mbit/s, half and full duplex; PAUSE both ways; IEEE 802.3.
-    pub(crate) const ADVERTISE_ALL: u16 = 0x01e1 | PAUSE;
+    /// Frames as of IEEE 802.3.
+    pub(crate) const ADVERTISE_802_3: u16 = 1;
     pub(crate) const PAUSE: u16 = 1 << 10;
+    pub(crate) const ASYM_PAUSE: u16 = 1 << 11;
     pub(crate) const PARTNER: u32 = 5;
     pub(crate) const GIGABIT: u32 = 9;
     pub(crate) const GIGABIT_FULL: u16 = 1 << 9;
@@ -195,19 +199,32 @@ impl Hw<'_> {
         self.with_sync(mask, || work(&Phy(self)))
     }
 
-    /// Begins to negotiate the link.
-    pub(crate) fn negotiate(&self) -> Result {
-        self.io.update::<Ctrl>(|ctrl| {
-            ctrl.with(Ctrl::FRCSPD, false)
-                .with(Ctrl::FRCDPX, false)
-                .with(Ctrl::SLU, true)
-        })?;
-        self.with_phy(|phy| {
-            phy.write(phy::ADVERTISE, phy::ADVERTISE_ALL)?;
-            phy.write(phy::GIGABIT, phy::GIGABIT_FULL)?;
-            let bmcr = phy.read(phy::BMCR)? & !phy::BMCR_POWER_DOWN;
-            phy.write(phy::BMCR, bmcr | phy::BMCR_AUTONEG | phy::BMCR_RESTART)
-        })
+    /// The length of the EEPROM in words.
+    pub(crate) fn nvm_words(&self) -> Result<u32> {
+        // The chip knows it as a power of two, from 64 words on.
+        let size = (self.io.read::<Eecd>()?.get() >> 11) & 0xf;
+        Ok(1u32 << size.saturating_add(6).min(15))
+    }
+
+    /// A word of the EEPROM, whether or not it is there.
+    pub(crate) fn nvm(&self, word: u32) -> Result<u16> {
+        self.with_sync(SYNC_EEPROM, || self.nvm_word(word))
+    }
+
+    /// What the lights show.
+    pub(crate) fn lights(&self) -> Result<u32> {
+        Ok(self.io.read::<Ledctl>()?.get())
+    }
+
+    /// Has the four lights show something, or switches all of them on or off.
+    pub(crate) fn light(&self, shown: u32, on: Option<bool>) -> Result {
+        let mode = match on {
+            None => shown,
+            Some(true) => 0x0e0e_0e0e,
+            Some(false) => 0x0f0f_0f0f,
+        };
+        self.io.write(Ledctl::new(mode));
+        self.io.flush().map_err(Error::from)
     }
 }
 

@@ -5,13 +5,17 @@
 //! It takes no device by itself: one is bound through `driver_override` in sysfs, beside the
 //! kernel's own igb.
 
+mod counters;
 mod desc;
 mod filter;
 mod hw;
+mod irq;
 mod link;
+mod packets;
 mod port;
 mod queues;
 mod regs;
+mod tests;
 
 use rnet::{
     pci,

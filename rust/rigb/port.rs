@@ -12,11 +12,17 @@ use rnet::{
         self,
         AddressFilter,
         Cause,
+        CtrlStats,
         Identity,
         Limits,
-        Mode,
+        LinkWanted,
+        Load,
+        MacStats,
         Nic,
-        Rings, //
+        Pause,
+        PauseStats,
+        Rings,
+        RmonStats, //
     },
     pci,
     prelude::*,
@@ -24,18 +30,22 @@ use rnet::{
         RxPort,
         TxPort, //
     },
-    skb::Wanted,
+    stats::LinkStats, //
 };
 
 use crate::{
-    desc::{
+    counters::{
         self,
-        Plan, //
+        Counters, //
     },
+    desc,
     filter::Tables,
     hw::Hw,
+    link::Link,
+    packets::TxState,
     queues,
-    regs::*, //
+    regs::*,
+    tests, //
 };
 
 /// QEMU's subsystem: its model of the chip, whose quirks are dealt with only there.
@@ -57,26 +67,23 @@ const SWITCHABLE: Features = Features::SG
     .with(Features::VLAN_FILTER)
     .with(Features::RXALL);
 
-/// Between two interrupts of a vector on real hardware: 50 us, in the register's unit.
-const INTERVAL: u32 = 50 << 2;
-
 /// The data of a port.
 pub(crate) struct Port {
-    emulated: bool,
+    pub(crate) emulated: bool,
     address: Option<[u8; 6]>,
+    /// The length of the EEPROM.
+    nvm_words: u32,
+    /// What the lights show by themselves.
+    lights: u32,
     tables: Tables,
+    pub(crate) counters: Counters,
     features: Atomic<u64>,
     /// Vectors of queues, and all of them.
-    queue_vectors: Atomic<u32>,
-    vectors: Atomic<u32>,
-    /// The link as it was last seen: STATUS, or 0 for none.
-    pub(crate) link: Atomic<u32>,
-}
-
-/// What a transmit queue remembers: the contexts that the chip has.
-#[derive(Default)]
-pub(crate) struct TxState {
-    contexts: [Option<desc::Tx>; 2],
+    pub(crate) queue_vectors: Atomic<u32>,
+    pub(crate) vectors: Atomic<u32>,
+    /// How often the vector of everything else has interrupted.
+    pub(crate) others: Atomic<u32>,
+    pub(crate) link: Link,
 }
 
 impl Port {
@@ -87,7 +94,7 @@ impl Port {
         }
     }
 
-    fn features(&self) -> Features {
+    pub(crate) fn features(&self) -> Features {
         Features::from_bits(self.features.load(Relaxed))
     }
 }
@@ -108,6 +115,9 @@ impl nic::Driver for Port {
         ring: (64, 4096),
         ring_step: 8,
         ring_default: 256,
+        rss_table: 128,
+        rss_key: 40,
+        interval: 0x1fff,
         mtu: (68, 9216),
         bar: 0,
         bar_len: 0x20000,
@@ -129,15 +139,20 @@ impl nic::Driver for Port {
         };
         hw.reset()?;
         let address = if hw.nvm_valid()? { hw.address()? } else { None };
-        hw.negotiate()?;
+        let link = Link::new();
+        link.apply(&hw)?;
         Ok(Self {
             emulated: hw.emulated,
             address,
+            nvm_words: hw.nvm_words()?,
+            lights: hw.lights()?,
             tables: Tables::new()?,
             features: Atomic::new(SWITCHABLE.with(Features::HIGHDMA).bits()),
             queue_vectors: Atomic::new(0),
             vectors: Atomic::new(0),
-            link: Atomic::new(0),
+            others: Atomic::new(0),
+            counters: Counters::new(),
+            link,
         })
     }
 
@@ -161,55 +176,39 @@ impl nic::Driver for Port {
             let hw = self.hw(nic);
             hw.reset()?;
             self.tables.restore(io);
-            hw.negotiate()?;
+            self.link.apply(&hw)?;
         }
         let features = nic.dev().features();
         self.features.store(features.bits(), Relaxed);
         Tables::own_address(io, nic.address());
         io.update::<Ctrl>(|ctrl| ctrl.with(Ctrl::VME, features.contains(Features::VLAN_RX)))?;
-        queues::start(io, rings)?;
-        let mask = queues::route(nic, rings);
+        queues::start(io, rings, nic.rss())?;
+        // QEMU has sent what it is told to send when the write to the doorbell returns: there is
+        // nothing left to interrupt for.
+        let mask = queues::route(nic, rings, !self.emulated);
         let other = nic
             .other_vector()
             .map_or(0, |vector| 1u32 << (vector & 0x1f));
         self.queue_vectors.store(mask, Relaxed);
         self.vectors.store(mask | other, Relaxed);
-        // QEMU sends a second message for each that it holds back.
-        let interval = if self.emulated { 0 } else { INTERVAL };
-        for index in 0..25 {
-            io.write_index(index, Eitr::new(interval));
-        }
         nic.with_filter(|filter| self.tables.receive(io, filter, features, true));
         Ok(())
     }
 
     fn enable(&self, nic: &Nic<'_>) {
-        let io = nic.io();
-        if nic.interrupt_mode() == Mode::MsiX {
-            let all = self.vectors.load(Relaxed);
-            io.write(Eiac::new(all));
-            io.write(Eiam::new(self.queue_vectors.load(Relaxed)));
-            io.write(Eims::new(all));
-            io.write(Ims::new((Icr::LSC | Icr::DOUTSYNC).get()));
-        } else {
-            let causes = Icr::LSC | Icr::DOUTSYNC | Icr::TXDW | Icr::RXDMT0 | Icr::RXT0;
-            io.write(Ims::new(causes.get()));
-        }
+        self.switch_on(nic);
     }
 
     fn disable(&self, nic: &Nic<'_>) {
-        let io = nic.io();
-        io.write(Eiam::new(0));
-        io.write(Eimc::new(!0));
-        io.write(Eiac::new(0));
-        io.write(Imc::new(!0));
-        let _ = io.flush();
+        self.switch_off(nic);
     }
 
     fn stop(&self, nic: &Nic<'_>) {
         let io = nic.io();
         nic.with_filter(|filter| self.tables.receive(io, filter, self.features(), false));
         queues::stop(io, queues::QUEUES);
+        // A reset may follow.
+        let _ = self.counters.collect(io);
     }
 
     fn remove(&self, nic: &Nic<'_>) {
@@ -222,121 +221,24 @@ impl nic::Driver for Port {
         skb: TxSkb<'call>,
         tx: &mut TxPort<'_, desc::Tx, TxState>,
     ) -> Xmit<'call, Qdisc> {
-        // The chip pads short frames itself, but not ones that have no more than a header.
-        let skb = match skb.pad_to(17) {
-            Ok(skb) => skb,
-            Err(gone) => return Xmit::Taken(gone),
-        };
-        let needed = skb.pieces(desc::MAX_PIECE).saturating_add(1);
-        let Some((mut slots, state)) = tx.reserve(needed) else {
-            return Xmit::Busy(skb.busy());
-        };
-        let vlan = skb.vlan_tag();
-        // QEMU looks for the headers itself, behind one tag at most.
-        let network = if self.emulated {
-            14 + 4
-        } else {
-            desc::MAX_NETWORK
-        };
-        let (skb, offload) = match skb.offload(network, desc::MAX_TRANSPORT) {
-            Wanted::Nothing(skb) => (skb, None),
-            Wanted::Offload(skb, offload) => (skb, Some(offload)),
-            Wanted::Dropped(gone) => return Xmit::Taken(gone),
-        };
-        let plan = Plan::new(vlan, offload.as_ref());
-        let mut changed = None;
-        if let Some((index, context)) = plan.context {
-            if let Some(known) = state.contexts.get_mut(index) {
-                if *known != Some(context) {
-                    slots.context(context);
-                    changed = Some((known, context));
-                }
-            }
-        }
-        let len = skb.len();
-        let posted = slots.post(
-            skb,
-            desc::MAX_PIECE,
-            plan.wire_bytes(len),
-            plan.segments,
-            |segment| plan.data(len, segment),
-        );
-        match posted {
-            Ok(gone) => {
-                if let Some((known, context)) = changed {
-                    *known = Some(context);
-                }
-                Xmit::Taken(gone)
-            }
-            Err(gone) => Xmit::Taken(gone),
-        }
+        self.send(skb, tx)
     }
 
     #[inline]
     fn receive(&self, rx: &mut RxPort<'_, desc::Rx>, budget: &mut Budget<'_>) {
-        let features = self.features();
-        let checksums = features.contains(Features::RXCSUM);
-        let hashes = features.contains(Features::RXHASH);
-        while let Some(mut packet) = rx.next(budget) {
-            let desc = packet.descriptor();
-            match desc.checksum() {
-                Some(true) if checksums => packet.checksum_verified(),
-                Some(false) => packet.count_checksum_error(),
-                _ => {}
-            }
-            if let Some((hash, ports)) = desc.hash().filter(|_| hashes) {
-                packet.hash(hash, ports);
-            }
-            if let Some(tci) = desc.vlan() {
-                packet.vlan_tag(tci);
-            }
-            packet.deliver();
-        }
+        self.take_in(rx, budget);
     }
 
     fn rearm(&self, nic: &Nic<'_>, vector: u32) {
-        if nic.interrupt_mode() != Mode::MsiX {
-            self.enable(nic);
-        } else if !self.emulated {
-            // QEMU has not switched it off: it does not know EIAM.
-            nic.io().write(Eims::new(1u32 << (vector & 0x1f)));
-        }
+        self.switch_on_again(nic, vector);
     }
 
     fn other_interrupt(&self, nic: &Nic<'_>) {
-        let Ok(icr) = nic.io().read::<Icr>() else {
-            return;
-        };
-        if icr.has(Icr::DOUTSYNC) {
-            nic.recover();
-        }
-        if icr.has(Icr::LSC) {
-            nic.service_now();
-        }
-        if let (false, Some(other)) = (self.emulated, nic.other_vector()) {
-            nic.io().write(Eims::new(1u32 << (other & 0x1f)));
-        }
+        self.other(nic);
     }
 
     fn interrupt(&self, nic: &Nic<'_>) -> Cause {
-        let Ok(icr) = nic.io().read::<Icr>() else {
-            return Cause::NotOurs;
-        };
-        if icr.get() == 0 || (nic.interrupt_mode() == Mode::Intx && !icr.has(Icr::ASSERTED)) {
-            return Cause::NotOurs;
-        }
-        if icr.has(Icr::DOUTSYNC) {
-            nic.recover();
-        }
-        if icr.has(Icr::LSC) {
-            nic.service_now();
-        }
-        let queues = (Icr::TXDW | Icr::RXDMT0 | Icr::RXT0).get();
-        if icr.get() & queues == 0 {
-            return Cause::Other;
-        }
-        nic.io().write(Imc::new(!0));
-        Cause::Queues
+        self.any(nic)
     }
 
     fn service(&self, nic: &Nic<'_>) -> u32 {
@@ -344,7 +246,16 @@ impl nic::Driver for Port {
         if self.check_link(nic).is_err() && nic.dev().carrier_ok() {
             nic.dev().carrier_off();
         }
-        2000
+        let stats = nic.queue_stats();
+        let sent = stats.tx().map(|queue| queue.packets.get());
+        let received = stats.rx().map(|queue| queue.packets.get());
+        let traffic = Iterator::chain(sent, received).fold(0, u64::wrapping_add);
+        let _ = self.counters.service(nic.io(), traffic);
+        1000
+    }
+
+    fn is_paused(&self, nic: &Nic<'_>) -> bool {
+        matches!(nic.io().read::<Status>(), Ok(status) if status.has(Status::TXOFF))
     }
 
     fn set_filter(&self, nic: &Nic<'_>, filter: &AddressFilter<'_>) {
@@ -374,7 +285,95 @@ impl nic::Driver for Port {
     }
 
     fn negotiate(&self, nic: &Nic<'_>) -> Result {
-        self.hw(nic).negotiate()
+        self.link.negotiate(&self.hw(nic))?;
+        nic.service_now();
+        Ok(())
+    }
+
+    fn set_link(&self, nic: &Nic<'_>, wanted: LinkWanted) -> Result {
+        self.link.set(&self.hw(nic), wanted)?;
+        nic.service_now();
+        Ok(())
+    }
+
+    fn pause(&self, _nic: &Nic<'_>) -> Pause {
+        self.link.pause()
+    }
+
+    fn set_pause(&self, nic: &Nic<'_>, pause: Pause) -> Result {
+        self.link.set_pause(&self.hw(nic), pause)?;
+        nic.service_now();
+        Ok(())
+    }
+
+    fn light(&self, nic: &Nic<'_>, on: Option<bool>) -> Result {
+        self.hw(nic).light(self.lights, on)
+    }
+
+    fn set_rss(&self, nic: &Nic<'_>) {
+        queues::spread(nic.io(), nic.rss());
+    }
+
+    fn set_interval(&self, nic: &Nic<'_>, vector: u32, usecs: u32) {
+        // QEMU takes four times as long.
+        let usecs = if self.emulated {
+            usecs.div_ceil(4)
+        } else {
+            usecs
+        };
+        nic.io()
+            .write_index(vector as usize, Eitr::new((usecs << 2) & 0x7ffc));
+    }
+
+    #[inline]
+    fn interval(&self, load: &Load) -> u32 {
+        queues::interval(self.emulated, load)
+    }
+
+    const COUNTERS: &'static [&'static CStr] = counters::NAMES;
+
+    fn counter(&self, index: usize) -> u64 {
+        self.counters.get(index)
+    }
+
+    fn mac_stats(&self, stats: &mut MacStats<'_>) {
+        self.counters.mac(stats);
+    }
+
+    fn ctrl_stats(&self, stats: &mut CtrlStats<'_>) {
+        self.counters.ctrl(stats);
+    }
+
+    fn rmon_stats(&self, stats: &mut RmonStats<'_>) {
+        self.counters.rmon(stats);
+    }
+
+    fn pause_stats(&self, stats: &mut PauseStats<'_>) {
+        self.counters.pause(stats);
+    }
+
+    fn stats64(&self, stats: &mut LinkStats) {
+        self.counters.link(stats);
+    }
+
+    const TESTS: &'static [&'static CStr] = tests::NAMES;
+
+    fn self_test(&self, nic: &Nic<'_>, index: usize, offline: bool, up: bool) -> Result {
+        self.test(nic, index, offline, up)
+    }
+
+    const DUMP: usize = tests::DUMPED;
+
+    fn dump(&self, nic: &Nic<'_>, out: &mut [u32]) {
+        tests::dump(nic.io(), out);
+    }
+
+    fn eeprom_words(&self) -> u32 {
+        self.nvm_words
+    }
+
+    fn eeprom_word(&self, nic: &Nic<'_>, word: u32) -> Result<u16> {
+        self.hw(nic).nvm(word)
     }
 
     fn fix_features(&self, _dev: &Device, wanted: Features) -> Features {

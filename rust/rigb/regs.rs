@@ -7,6 +7,12 @@ rnet::registers! {
     pub(crate) Ctrl @ 0x0000 {
         /// Full duplex.
         FD = 1 << 0,
+        /// The speed, if it is forced: both bits, and the two that can be.
+        SPEED = 3 << 8,
+        /// 100 Mbit/s.
+        SPEED_100 = 1 << 8,
+        /// 1000 Mbit/s.
+        SPEED_1000 = 2 << 8,
         /// No new requests on the bus.
         GIO_MASTER_DISABLE = 1 << 2,
         /// Link up, as far as the MAC decides it.
@@ -30,6 +36,8 @@ rnet::registers! {
         FD = 1 << 0,
         /// Link up.
         LU = 1 << 1,
+        /// The partner has asked for silence.
+        TXOFF = 1 << 4,
         /// 100 Mbit/s.
         SPEED_100 = 1 << 6,
         /// 1000 Mbit/s.
@@ -67,6 +75,8 @@ rnet::registers! {
         /// The PHY did not answer.
         ERROR = 1 << 30,
     }
+    /// Lights.
+    pub(crate) Ledctl @ 0x0e00 {}
     /// PAUSE address, low.
     pub(crate) Fcal @ 0x0028 {}
     /// PAUSE address, high.
@@ -151,6 +161,8 @@ rnet::registers! {
     pub(crate) Ivar * 8 @ 0x1700 + 4 {}
     /// Vector of everything else.
     pub(crate) IvarMisc @ 0x1740 {}
+    /// What the MAC counts; reading clears. By the offset from the first, divided by 4.
+    pub(crate) Counted * 64 @ 0x4000 + 4 {}
     /// Below this much in the packet buffer, PAUSE ends.
     pub(crate) Fcrtl @ 0x2160 {}
     /// Above this much, PAUSE is sent.

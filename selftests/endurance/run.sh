@@ -32,27 +32,18 @@ logs=${RNET_ENDURANCE_OUT:-$RNET_CACHE/out/endurance-$$}
 mkdir -p "$logs" || die "cannot write to $logs" "set RNET_CACHE to a directory of your own"
 say "logs are in $logs"
 
-# boot_suspend OPTION...: as vm/run, in a VM whose shares survive a suspend.
-boot_suspend() {
-	local dir
-	dir=$(kernel_dir)
-	export RNET_VM_KERNEL=${RNET_VM_KERNEL:-$dir}
-	export MODDIR=${MODDIR:-$RNET_CACHE/modules/$(build_key "${dir##*/}")}
-	RNET_BIND=$logs:$MODDIR:$RNET_VM_KERNEL "$repo/scripts/enter.sh" python3 -B "$here/suspend_vm.py" "$@"
-}
-
 passed=0 failed=0 skipped=0 failures=()
 for entry in "${programs[@]}"; do
-	program=${entry%%:*} limit=${lane_limit:-1800} boot=$repo/selftests/vm/run
+	program=${entry%%:*} limit=${lane_limit:-1800} options=()
 	for ((i = 0; !${#lane_limit} && i < ${#LIMITS[@]}; i += 2)); do
 		[[ ${LIMITS[i]} != "$program" ]] || limit=${LIMITS[i + 1]}
 	done
 	[[ -x $here/$program.py ]] || die "there is no $program" "there are: ${LIMITS[*]}" 2
-	[[ $program != suspend ]] || boot=boot_suspend
+	[[ $program != suspend ]] || options+=(--keep-devices)
 	log=$logs/$program.log start=$(date +%s)
 	mkdir -p "$logs/$program"
 	say "$program: starts"
-	(cd "$repo" && "$boot" --out "$logs/$program" --time-limit "$limit" --env "RNET_LONG=$long" -- \
+	(cd "$repo" && selftests/vm/run --out "$logs/$program" --time-limit "$limit" "${options[@]}" --env "RNET_LONG=$long" -- \
 		python3 -B selftests/lib/guest.py "$((limit - 30))" "selftests/endurance/$program.py${entry#"$program"}") |
 		tee "$log"
 	status=${PIPESTATUS[0]}

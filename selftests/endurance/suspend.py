@@ -3,7 +3,7 @@
 """Suspend and resume, as far as pm_test goes, under traffic in each lane: all goes on as before.
 
 The virtio devices of a VM lose their file systems when they are suspended, so everything but
-`freezer` needs a VM as suspend_vm.py makes it: selftests/endurance/run.sh suspend.
+`freezer` needs a VM with --keep-devices: selftests/endurance/run.sh suspend.
 """
 
 import os
@@ -11,7 +11,6 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 # pylint: disable=wrong-import-position
-import glob
 import time
 
 import endure
@@ -27,24 +26,6 @@ TIMES = endure.count(3, 1)
 # Suspend to idle knows only the first three.
 CASES = ["%s.%s" % (state, level) for state in ("freeze", "mem") for level in LEVELS[:3 if state == "freeze" else None]]
 SHORT = ("mem.freezer", "mem.core")
-
-
-def keeps_state(device):
-    """Whether a PCI device is not reset by a change of its power state (No_Soft_Reset)."""
-    with open(device + "/config", "rb") as file:
-        config = file.read(256)
-    at = config[0x34]
-    while at:
-        if config[at] == 1:
-            return bool(config[at + 4] & 8)
-        at = config[at + 1]
-    return False
-
-
-def root_survives():
-    """Whether the file systems of this machine are still there after devices were suspended."""
-    shares = [os.path.realpath(path + "/..") for path in glob.glob("/sys/bus/virtio/drivers/9pnet_virtio/virtio*")]
-    return all(keeps_state(path) for path in shares)
 
 
 def suspend(state, level):
@@ -68,7 +49,7 @@ def resumed(variant):
         raise ktap.Skip("this kernel has no pm_test")
     if state not in kernel.read(POWER + "state").split():
         raise ktap.Skip("no state " + state)
-    if level != "freezer" and not root_survives():
+    if level != "freezer" and not kernel.root_survives_suspend():
         raise ktap.Skip("the root of this VM would be lost: selftests/endurance/run.sh suspend")
     if os.path.exists(DELAY):
         kernel.write(DELAY, "1")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Two ports of an 82576 on one wire, each with a driver and a network namespace of its own.
 
-The VM has to have them: selftests/vm/run --qemu-args="$(selftests/lib/port.py)".
+The VM has to have them: selftests/vm/run --qemu-args="$(python3 -B selftests/lib/port.py)".
+With arguments "hostile DIR" it also has a third device that sends whatever it is told to, and its
+memory is a file in DIR.
 """
 
 import contextlib
@@ -15,24 +17,40 @@ import time
 import kernel
 import ktap
 import net
+import qmp
 import tools
 
 PCI = "/sys/bus/pci"
 ID = ("0x8086\n", "0x10c9\n")
-# The drivers of the two ends; what igb does on both ends is the reference.
-PAIRS = ("rigb-igb", "rigb-rigb", "igb-igb")
+# The drivers of the two ends. What igb does on both ends is the reference, which tries the
+# tests, not rigb: with RNET_LONG=1 only.
+PAIRS = ("rigb-igb", "rigb-rigb") + (("igb-igb",) if os.environ.get("RNET_LONG") == "1" else ())
 V4, V6 = ("192.0.2.1", "192.0.2.2"), ("fd00::1", "fd00::2")
 NAMES = ("p0", "p1")
 
 
-def qemu_args():
+def igb(n, mac=None):
+    """The arguments of a port, for QEMU's command line or its monitor."""
+    mac = mac or "52:54:00:00:00:%02x" % n
+    return {"driver": "igb", "id": "nic%d" % n, "bus": "slot%d" % n, "netdev": "wire%d" % n, "mac": mac}
+
+
+def qemu_args(hostile=None):
     """What QEMU has to be told."""
     args = []
-    for n in (1, 2):
+    for n in (1, 2) + ((3,) if hostile else ()):
         args.append("-device pcie-root-port,id=slot%d,chassis=%d" % (n, n))
         args.append("-netdev hubport,hubid=1,id=wire%d" % n)
-        args.append("-device igb,id=nic%d,bus=slot%d,netdev=wire%d,mac=52:54:00:00:00:%02x" % (n, n, n, n))
-    return " ".join(args)
+        options = igb(n)
+        if n == 3:
+            options["driver"] = "virtio-net-pci,romfile="
+        args.append("-device " + ",".join([options.pop("driver")] + ["%s=%s" % item for item in options.items()]))
+    if hostile:
+        args.append("-object memory-backend-file,id=ram,size=2G,mem-path=%s/ram,share=on -machine memory-backend=ram"
+                    % hostile)
+        args.append("-fsdev local,id=fs_ram,path=%s,security_model=none" % hostile)
+        args.append("-device virtio-9p-pci,fsdev=fs_ram,mount_tag=ram")
+    return " ".join(args + qmp.qemu_args(os.urandom(6).hex()))
 
 
 def devices():
@@ -93,9 +111,12 @@ class Pair:
         self.devices = devices()[:2]
         self.spaces = []
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        for device in self.devices:
+            # Anew, whatever the case before has left: its namespace may live as long as a
+            # connection in it that nobody answers any more.
+            unbind(device)
         for device, driver, name in zip(self.devices, self.drivers, NAMES):
             bind(device, driver)
-            # A namespace that has just ended gives its device back a little later.
             ktap.wait_for("the network device of " + device, lambda device=device: interface(device), 40)
             os.unshare(os.CLONE_NEWNET)
             self.spaces.append(os.open("/proc/self/ns/net", os.O_RDONLY))
@@ -194,6 +215,26 @@ class Pair:
         out = self.run(end, "ping -q -c %d -i 0.05 -W 5 -s %d %s" % (count, size, address))
         ktap.check(" %d received" % count in out, "ping: " + out)
 
+    def exchange(self, addresses=V4, source=0, count=8, size=1000, window=4):
+        """Datagrams that all have to come, once and unchanged; fragments may overtake each other."""
+        sender, receiver = self.udp(addresses, source)
+        with sender, receiver:
+            seq = 0
+            while seq < count:
+                wanted = set(range(seq, min(seq + window, count)))
+                seq = max(wanted) + 1
+                for n in sorted(wanted):
+                    sender.send(net.datagram(n, size))
+                while wanted:
+                    try:
+                        data = receiver.recv(70000)
+                    except TimeoutError:
+                        raise ktap.Failure("%d bytes: datagrams %s were lost" % (size, sorted(wanted))) from None
+                    number = int.from_bytes(data[4:8], "big")
+                    ktap.check(number in wanted, "%d bytes: datagram %d came, not one of %s" % (size, number, wanted))
+                    net.check_datagram(data, number, size)
+                    wanted.remove(number)
+
     def statistics(self, end):
         """The standard counters of the device: {"rx_packets": ...}."""
         stats = self.link(end)["stats64"]
@@ -206,4 +247,4 @@ def settled():
 
 
 if __name__ == "__main__":
-    sys.stdout.write(qemu_args() + "\n")
+    sys.stdout.write(qemu_args(sys.argv[2] if sys.argv[1:2] == ["hostile"] else None) + "\n")

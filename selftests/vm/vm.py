@@ -47,6 +47,7 @@ def options():
     add("--settle", type=float, metavar="S", help="guest seconds before the command (exact lane: 4, vm: 0)")
     add("--expect-splat", metavar="REGEX", help="this complaint has to appear and does not fail the run")
     add("--no-kvm", action="store_true", help="TCG even where KVM works")
+    add("--keep-devices", action="store_true", help="the VM's own devices are still there after a suspend")
     add("--shell", action="store_true", help="an interactive shell instead of a command")
     add("command", nargs=argparse.REMAINDER)
     opts = parser.parse_args()
@@ -148,7 +149,26 @@ def command_line(opts, out, kernel, image, directory, monitor, output):
     command += qemu.share("kmods", tree, True) + qemu.share("out", out, False)
     if directory:
         command += qemu.share("modules", directory, True)
+    if opts.keep_devices:
+        command = list(kept(command))
     return command + shlex.split(opts.qemu_args), accel_name
+
+
+def kept(command):
+    """The same command with each virtio device behind a PCI Express port of its own.
+
+    Suspending means a reset for these devices, from which the kernel's 9p does not come back and the
+    port of the command's output not always; unless a device says that its state is kept, and only
+    devices behind such a port can.
+    """
+    number, last = 0, None
+    for word in command:
+        if last == "-device" and word.startswith("virtio-") and "-pci" in word:
+            number += 1
+            yield from ("pcie-root-port,id=port%d,chassis=%d,slot=%d" % (number, 100 + number, 100 + number), "-device")
+            word += ",bus=port%d,x-pcie-pm-no-soft-reset=on" % number
+        yield word
+        last = word
 
 
 def copy_output(source, path):

@@ -144,6 +144,12 @@ impl Mmio {
         self.read_at(R::OFFSET).map(R::from_bits)
     }
 
+    /// Reads whatever is at `offset`, to show it to people. Errors: [`Gone`], also for an offset
+    /// outside of the region.
+    pub fn read_offset(&self, offset: usize) -> Result<u32, Gone> {
+        self.read_at(offset)
+    }
+
     /// Writes a register. A device that is gone is not written to.
     #[inline]
     pub fn write<R: Register>(&self, val: R) {

@@ -45,9 +45,10 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// With the Ethernet header and two VLAN tags.
+    /// With the Ethernet header and two VLAN tags. Others on the wire may have the usual MTU even if
+    /// this device has a smaller one.
     pub(super) fn max_frame(&self) -> u32 {
-        self.mtu.saturating_add(14 + 4 + 4)
+        self.mtu.max(nb::ETH_DATA_LEN).saturating_add(14 + 4 + 4)
     }
 }
 
@@ -82,12 +83,12 @@ impl<D: Driver> Core<D> {
         driver: D,
         netdev: NonNull<nb::net_device>,
         resources: NonNull<Resources>,
-        queues: u32,
+        first: u32,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             driver,
             running: UnsafeCell::new(null_mut()),
-            queues: Atomic::new(queues),
+            queues: Atomic::new(first),
             tx_len: Atomic::new(D::LIMITS.ring_default),
             rx_len: Atomic::new(D::LIMITS.ring_default),
             recoveries: Atomic::new(0),
@@ -97,7 +98,8 @@ impl<D: Driver> Core<D> {
                 Shared::new(
                     resources,
                     netdev,
-                    D::LIMITS.queues,
+                    const { &D::LIMITS },
+                    first,
                     Self::service_work,
                     Self::recovery_work,
                 )
@@ -142,7 +144,19 @@ impl<D: Driver> Core<D> {
         }
     }
 
+    /// Whether the device is up.
+    pub(super) fn is_up(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: Under RTNL, which whoever changes it holds.
+        unsafe { self.running() }.is_some()
+    }
+
     fn set_config(&self, config: &Config) {
+        // SAFETY: A device that is there.
+        let chosen = unsafe { nb::netif_is_rxfh_configured(self.shared.netdev().as_ptr()) };
+        // A table that somebody has chosen stays; the core refuses fewer queues than it needs.
+        if config.queues != self.queues.load(Relaxed) && !chosen {
+            self.shared.rss().spread(config.queues);
+        }
         self.queues.store(config.queues, Relaxed);
         self.tx_len.store(config.tx_len, Relaxed);
         self.rx_len.store(config.rx_len, Relaxed);
@@ -191,6 +205,7 @@ impl<D: Driver> Core<D> {
             return Err(err);
         }
         self.strange.store(false, Relaxed);
+        running.set_interval(self, self.shared.moderation().first());
         running.tell();
         // SAFETY: Under RTNL; no packet can come yet, and no statistics look at it.
         unsafe { *self.running.get() = KBox::into_raw(running) };
@@ -257,6 +272,16 @@ impl<D: Driver> Core<D> {
         self.up_with(running, rtnl)?;
         self.resume();
         Ok(())
+    }
+
+    /// Sets how long interrupts are held back. Vectors adapt themselves from then on, or not.
+    pub(super) fn set_moderation(&self, usecs: u32, adaptive: bool, _rtnl: &Rtnl) {
+        let moderation = self.shared.moderation();
+        moderation.set(usecs, adaptive);
+        // SAFETY: Under RTNL, which whoever changes it holds.
+        if let Some(running) = unsafe { self.running() } {
+            running.set_interval(self, moderation.first());
+        }
     }
 
     /// Takes the device down, from outside of `ndo_stop`.

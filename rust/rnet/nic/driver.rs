@@ -10,9 +10,16 @@ use kernel::{
 
 use super::{
     AddressFilter,
+    CtrlStats,
     LinkSettings,
+    LinkWanted,
+    Load,
+    MacStats,
     Nic,
-    Rings, //
+    Pause,
+    PauseStats,
+    Rings,
+    RmonStats, //
 };
 use crate::{
     dma::Descriptor,
@@ -46,6 +53,12 @@ pub struct Limits {
     pub ring_step: u32,
     /// The length of rings at first.
     pub ring_default: u32,
+    /// The entries of the table that spreads received frames over queues.
+    pub rss_table: u32,
+    /// The length of the key of the hash that does so, in bytes.
+    pub rss_key: u32,
+    /// The longest time that interrupts can be held back, in microseconds.
+    pub interval: u32,
     /// The smallest and the largest MTU, in bytes.
     pub mtu: (u32, u32),
     /// The memory BAR with the registers.
@@ -173,6 +186,12 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// Switches the hardware to `features`. RTNL; also while the device is down.
     fn set_features(&self, nic: &Nic<'_>, features: Features) -> Result;
 
+    /// Whether the device does not send because its partner has asked for silence (PAUSE). Asked
+    /// only about a queue that does not move. Process context. Without it: never.
+    fn is_paused(&self, _nic: &Nic<'_>) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Removes offloads from `wanted` that cannot be had together. RTNL.
     fn fix_features(&self, _dev: &Device, _wanted: Features) -> Features {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -185,6 +204,103 @@ pub trait Driver: Sized + Send + Sync + 'static {
 
     /// Negotiates the link anew. RTNL; may sleep. C callback: `nway_reset`.
     fn negotiate(&self, _nic: &Nic<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets the link. RTNL; may sleep; also while the device is down. C callback:
+    /// `set_link_ksettings`. Errors: `EINVAL` for what the device cannot.
+    fn set_link(&self, _nic: &Nic<'_>, _wanted: LinkWanted) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// How PAUSE frames are used. RTNL. C callback: `get_pauseparam`.
+    fn pause(&self, _nic: &Nic<'_>) -> Pause {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets how PAUSE frames are used. RTNL; may sleep; also while the device is down. C callback:
+    /// `set_pauseparam`.
+    fn set_pause(&self, _nic: &Nic<'_>, _pause: Pause) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Switches a light on or off, by which the port is found; `None`: as it was. RTNL; may sleep.
+    /// C callback: `set_phys_id`.
+    fn light(&self, _nic: &Nic<'_>, _on: Option<bool>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// [`Nic::rss`] has changed while the device is up. RTNL. C callback: `set_rxfh`.
+    fn set_rss(&self, _nic: &Nic<'_>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Interrupts of `vector` are to be `usecs` microseconds apart at least; 0 for no limit. RTNL,
+    /// or softirq in the poll function of the vector.
+    fn set_interval(&self, _nic: &Nic<'_>, _vector: u32, _usecs: u32) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// What [`set_interval`](Self::set_interval) is best called with under this load. Softirq.
+    fn interval(&self, _load: &Load) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The names of what the device counts itself, at most 31 bytes each: `ethtool -S`.
+    const COUNTERS: &'static [&'static CStr] = &[];
+
+    /// The value of each of [`COUNTERS`](Self::COUNTERS), without reading registers. RTNL.
+    fn counter(&self, _index: usize) -> u64 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// What the MAC counts, without reading registers. RTNL. C callback: `get_eth_mac_stats`.
+    fn mac_stats(&self, _stats: &mut MacStats<'_>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// What the MAC counts of control frames, without reading registers. RTNL. C callback:
+    /// `get_eth_ctrl_stats`.
+    fn ctrl_stats(&self, _stats: &mut CtrlStats<'_>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Frames by size, without reading registers. RTNL. C callback: `get_rmon_stats`.
+    fn rmon_stats(&self, _stats: &mut RmonStats<'_>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// PAUSE frames, without reading registers. RTNL. C callback: `get_pause_stats`.
+    fn pause_stats(&self, _stats: &mut PauseStats<'_>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The names of the self-tests, at most 31 bytes each: `ethtool -t`.
+    const TESTS: &'static [&'static CStr] = &[];
+
+    /// Runs one of [`TESTS`](Self::TESTS). With `offline` the device has been taken down, and is
+    /// reset after all tests; `up` says whether it was up before. RTNL; may sleep. C callback:
+    /// `self_test`.
+    fn self_test(&self, _nic: &Nic<'_>, _index: usize, _offline: bool, _up: bool) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// How many registers [`dump`](Self::dump) shows.
+    const DUMP: usize = 0;
+
+    /// Fills in the values of registers: `ethtool -d`. Must read none whose reading changes
+    /// anything. RTNL; may sleep. C callback: `get_regs`.
+    fn dump(&self, _nic: &Nic<'_>, _out: &mut [u32]) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The length of the EEPROM, in words of 16 bits.
+    fn eeprom_words(&self) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A word of the EEPROM: `ethtool -e`. RTNL; may sleep. C callback: `get_eeprom`.
+    fn eeprom_word(&self, _nic: &Nic<'_>, _word: u32) -> Result<u16> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

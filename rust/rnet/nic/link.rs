@@ -37,7 +37,18 @@ impl LinkModes {
         self.0 & other.0 == other.0
     }
 
-    pub(crate) const fn bits(self) -> u64 {
+    /// The modes that are in both sets.
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// From [`bits`](Self::bits): of the first 64 link modes.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The set as a number: bits of the first 64 link modes.
+    pub const fn bits(self) -> u64 {
         self.0
     }
 }
@@ -60,4 +71,29 @@ pub struct LinkSettings {
     pub advertising: LinkModes,
     /// What the partner offers.
     pub partner: LinkModes,
+}
+
+/// What a user wants of a link: `ethtool -s`.
+#[derive(Clone, Copy)]
+pub enum LinkWanted {
+    /// To offer these modes to the partner.
+    Negotiate(LinkModes),
+    /// This, whatever the partner says.
+    Forced {
+        /// In Mbit/s.
+        speed: u32,
+        /// Whether both may send at the same time.
+        full_duplex: bool,
+    },
+}
+
+/// How PAUSE frames are used: `ethtool -a`. C type: `struct ethtool_pauseparam`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// Whether that is negotiated; the rest is what is offered then.
+    pub autoneg: bool,
+    /// Whether those that come in are obeyed.
+    pub obeyed: bool,
+    /// Whether they are sent.
+    pub sent: bool,
 }

@@ -21,6 +21,8 @@ mod device;
 mod driver;
 mod ethtool;
 mod link;
+mod moderation;
+mod rss;
 mod running;
 mod shared;
 pub(crate) mod stat_ops;
@@ -35,10 +37,20 @@ pub use self::driver::{
     Identity,
     Limits, //
 };
+pub use self::ethtool::{
+    CtrlStats,
+    MacStats,
+    PauseStats,
+    RmonStats, //
+};
 pub use self::link::{
     LinkModes,
-    LinkSettings, //
+    LinkSettings,
+    LinkWanted,
+    Pause, //
 };
+pub use self::moderation::Load;
+pub use self::rss::Rss;
 pub use self::stats::{
     QueueStats,
     RxStats,
@@ -57,7 +69,10 @@ use kernel::{
 };
 use net_bindings as nb;
 
-use self::shared::Shared;
+use self::{
+    moderation::Moderation,
+    shared::Shared, //
+};
 use crate::{
     mmio::Mmio,
     netdev::Device,
@@ -97,6 +112,11 @@ impl<'a> Nic<'a> {
     /// What the queues have counted.
     pub fn queue_stats(&self) -> &'a QueueStats {
         self.shared.queue_stats()
+    }
+
+    /// How received frames are spread over the queues.
+    pub fn rss(&self) -> &'a Rss {
+        self.shared.rss()
     }
 
     /// Has [`Driver::service`] called soon. Any context; nothing happens while the device is down.
@@ -142,16 +162,6 @@ impl<'a> Nic<'a> {
         };
         addr
     }
-}
-
-/// The key that this machine's devices hash flows with. Process context. C function:
-/// `netdev_rss_key_fill()`.
-pub fn rss_key<const N: usize>() -> [u8; N] {
-    let mut key = [0u8; N];
-    const { assert!(N <= nb::NETDEV_RSS_KEY_LEN as usize) };
-    // SAFETY: A buffer of this length.
-    unsafe { nb::netdev_rss_key_fill(key.as_mut_ptr().cast(), N) };
-    key
 }
 
 /// The rings of a device that goes up.

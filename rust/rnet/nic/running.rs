@@ -11,7 +11,8 @@ use core::{
 };
 
 use kernel::{
-    prelude::*, //
+    prelude::*,
+    sync::atomic::Relaxed, //
 };
 use net_bindings as nb;
 
@@ -20,6 +21,7 @@ use super::{
         Config,
         Core, //
     },
+    moderation::Totals,
     vector::Vector,
     Driver,
     Pair,
@@ -34,6 +36,7 @@ use crate::{
     ring::{
         RxPort,
         RxRing,
+        Seen,
         TxPort,
         TxRing, //
     },
@@ -65,8 +68,7 @@ impl<D: Driver> Queues<D> {
         budget: i32,
         credit: &mut Budget<'_>,
     ) -> bool {
-        // SAFETY: By the requirement.
-        let mut complete = unsafe { self.tx.clean(clean, budget) };
+        let mut complete = self.tx.poll(clean, budget);
         // With a budget of 0 this is netpoll, which must not receive.
         if budget > 0 {
             // SAFETY: By the requirement nobody else uses the ring.
@@ -77,6 +79,22 @@ impl<D: Driver> Queues<D> {
             complete &= rx.refill();
         }
         complete
+    }
+
+    /// What has come and gone here since there is the device.
+    ///
+    /// # Safety
+    ///
+    /// In the poll function of the NAPI that these queues belong to.
+    #[inline]
+    pub(super) unsafe fn totals(&self) -> Totals {
+        // SAFETY: By the requirement nobody else uses the ring.
+        let rx = unsafe { (*self.rx.get()).stats() };
+        Totals {
+            received: rx.packets.get(),
+            bytes: rx.bytes.get(),
+            sent: self.tx.stats().packets.get(),
+        }
     }
 
     /// The transmit side.
@@ -91,8 +109,17 @@ impl<D: Driver> Queues<D> {
         unsafe { TxPort::new(&self.tx, &mut *self.state.get()) }
     }
 
+    /// Whether the device does not send what it was given. Has the queue polled if the device is
+    /// done, but nobody has noticed. In the service work.
     pub(super) fn is_stuck(&self) -> bool {
-        self.tx.is_stuck()
+        match self.tx.look() {
+            Seen::Fine => false,
+            Seen::Forgotten => {
+                self.tx.poll_soon();
+                false
+            }
+            Seen::Stuck => true,
+        }
     }
 }
 
@@ -147,13 +174,14 @@ impl<D: Driver> Running<D> {
         // limit, and `config` is inside of it.
         let txq = NonNull::new(unsafe { nb::netdev_get_tx_queue(netdev.as_ptr(), queue) });
         // SAFETY: The device is bound and mapped, and the network device there, until the data of
-        // the device is dropped, and the rings before that.
+        // the device is dropped, and the rings before that. The NAPI is freed after the queues.
         let tx = unsafe {
             TxRing::new(
                 config.tx_len,
                 dma,
                 netdev,
                 txq.ok_or(EINVAL)?,
+                home.napi(),
                 tail(D::tx_tail(queue))?,
                 stats.tx.get(at).ok_or(EINVAL)?.clone(),
             )?
@@ -245,6 +273,16 @@ impl<D: Driver> Running<D> {
             });
         }
         Ok(())
+    }
+
+    /// Sets how long the vectors hold interrupts back. RTNL.
+    pub(super) fn set_interval(&self, core: &Core<D>, usecs: u32) {
+        if D::HAS_SET_INTERVAL {
+            for vector in &self.vectors {
+                vector.adapt.usecs.store(usecs, Relaxed);
+                core.driver().set_interval(&core.nic(), vector.index, usecs);
+            }
+        }
     }
 
     /// Tells the device which receive buffers are there. RTNL, before interrupts are on.

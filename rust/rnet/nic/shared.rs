@@ -10,7 +10,12 @@ use kernel::{
 };
 use net_bindings as nb;
 
-use super::QueueStats;
+use super::{
+    Limits,
+    Moderation,
+    QueueStats,
+    Rss, //
+};
 use crate::{
     irq::Mode,
     mmio::Mmio,
@@ -34,6 +39,8 @@ pub(crate) struct Shared {
     resources: NonNull<Resources>,
     netdev: NonNull<nb::net_device>,
     stats: QueueStats,
+    rss: Rss,
+    moderation: Moderation,
     #[pin]
     pub(super) service: Opaque<nb::delayed_work>,
     #[pin]
@@ -53,6 +60,7 @@ impl Shared {
     pub(super) unsafe fn new(
         resources: NonNull<Resources>,
         netdev: NonNull<nb::net_device>,
+        limits: &'static Limits,
         queues: u32,
         service: Work,
         recovery: Work,
@@ -60,7 +68,9 @@ impl Shared {
         try_pin_init!(Self {
             resources,
             netdev,
-            stats: QueueStats::new(queues)?,
+            stats: QueueStats::new(limits.queues)?,
+            rss: Rss::new(limits.rss_table, limits.rss_key, queues)?,
+            moderation: Moderation::new(),
             service <- Opaque::ffi_init(move |work| {
                 // SAFETY: The place for a work item, pinned. Disabled until the device is up.
                 unsafe {
@@ -109,6 +119,14 @@ impl Shared {
 
     pub(super) fn queue_stats(&self) -> &QueueStats {
         &self.stats
+    }
+
+    pub(super) fn rss(&self) -> &Rss {
+        &self.rss
+    }
+
+    pub(super) fn moderation(&self) -> &Moderation {
+        &self.moderation
     }
 
     pub(super) fn mode(&self) -> Mode {

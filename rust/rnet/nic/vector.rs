@@ -10,12 +10,17 @@ use kernel::{
         c_void, //
     },
     prelude::*,
+    sync::atomic::Relaxed,
     types::Opaque, //
 };
 use net_bindings as nb;
 
 use super::{
     core::Core,
+    moderation::{
+        Adapt,
+        Totals, //
+    },
     running::Queues,
     Cause,
     Driver, //
@@ -44,6 +49,7 @@ pub(super) struct Vector<D: Driver> {
     pub(super) queues: KVec<NonNull<Queues<D>>>,
     pub(super) line: Option<Line>,
     pub(super) enabled: bool,
+    pub(super) adapt: Adapt,
 }
 
 // SAFETY: Reached from any thread through NAPI, which runs one poll at a time.
@@ -65,6 +71,7 @@ impl<D: Driver> Vector<D> {
                 queues: KVec::new(),
                 line: None,
                 enabled: false,
+                adapt: Adapt::new(),
             },
             GFP_KERNEL,
         )?;
@@ -109,11 +116,38 @@ impl<D: Driver> Vector<D> {
             return budget;
         }
         let used = credit.used() as c_int;
+        if D::HAS_INTERVAL {
+            // SAFETY: In the poll function.
+            unsafe { this.adapt(core) };
+        }
         // SAFETY: In the poll function, with less than the budget used, once.
         if unsafe { nb::napi_complete_done(napi, used) } {
             core.driver().rearm(&core.nic(), this.index);
         }
         used
+    }
+
+    /// Holds interrupts back for as long as the load asks for.
+    ///
+    /// # Safety
+    ///
+    /// In the poll function.
+    #[inline]
+    unsafe fn adapt(&self, core: &Core<D>) {
+        let mut now = Totals::default();
+        for queues in &self.queues {
+            // SAFETY: By the type invariant the queues are there. This is their NAPI.
+            now.add(unsafe { queues.as_ref().totals() });
+        }
+        if let Some(load) = self.adapt.window(now) {
+            if core.shared().moderation().get().1 {
+                let wanted = core.driver().interval(&load).min(D::LIMITS.interval);
+                if self.adapt.usecs.load(Relaxed) != wanted {
+                    self.adapt.usecs.store(wanted, Relaxed);
+                    core.driver().set_interval(&core.nic(), self.index, wanted);
+                }
+            }
+        }
     }
 
     /// The interrupt of a vector of its own.

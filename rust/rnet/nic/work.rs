@@ -18,7 +18,7 @@ use crate::rtnl;
 
 /// A stuck transmit queue is looked for this often, in milliseconds, however rarely the driver wants
 /// its service. Two looks without progress are enough.
-const LOOK: u32 = 2000;
+const LOOK: u32 = 1000;
 
 impl<D: Driver> Core<D> {
     /// Whether any transmit queue has packets and has not moved since this was last asked.
@@ -29,10 +29,14 @@ impl<D: Driver> Core<D> {
     unsafe fn is_stuck(&self) -> bool {
         // SAFETY: The service is disabled and waited for before `running` changes.
         match unsafe { self.running() } {
-            Some(running) if self.shared().dev().carrier_ok() => running
-                .queues
-                .iter()
-                .fold(false, |stuck, queues| queues.is_stuck() | stuck),
+            Some(running) if self.shared().dev().carrier_ok() => {
+                let stuck = running
+                    .queues
+                    .iter()
+                    .fold(false, |stuck, queues| queues.is_stuck() | stuck);
+                // The partner may ask for silence as long as it likes.
+                stuck && !(D::HAS_IS_PAUSED && self.driver().is_paused(&self.nic()))
+            }
             _ => false,
         }
     }

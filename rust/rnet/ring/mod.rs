@@ -14,6 +14,7 @@
 mod rx;
 mod rx_packet;
 mod tx;
+mod tx_clean;
 mod tx_port;
 
 pub(crate) use rx::RxRing;
@@ -24,6 +25,7 @@ pub use rx::{
 };
 pub use rx_packet::RxPacket;
 pub(crate) use tx::TxRing;
+pub(crate) use tx_clean::Seen;
 pub use tx_port::{
     Reserved,
     Segment,

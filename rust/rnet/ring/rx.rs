@@ -153,6 +153,12 @@ impl<D: RxDescriptor> RxRing<D> {
         Ok(this)
     }
 
+    /// What the queue has counted.
+    #[inline]
+    pub(crate) fn stats(&self) -> &RxStats {
+        &self.stats
+    }
+
     /// Where the ring lies.
     pub(crate) fn address(&self) -> RingAddress {
         RingAddress {

@@ -12,7 +12,10 @@ use core::{
 
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::Atomic,
+        Arc, //
+    },
 };
 use net_bindings as nb;
 
@@ -69,20 +72,24 @@ impl Slot {
 
 /// A ring of descriptors for packets on their way out.
 ///
-/// One side fills it, under the transmit lock of its queue; the other, its NAPI, cleans it.
+/// One side fills it, under the transmit lock of its queue. The other cleans it: its NAPI, or the
+/// filling side itself when the device is done as soon as it is told; a [`Cleaner`](super::tx_clean) is whoever does.
 ///
 /// # Invariants
 ///
 /// The slots from `clean` up to `next` belong to the cleaning side, all others to the filling side.
 /// Both are below `len`. A slot that is mapped holds a mapping for `dev` that nobody else undoes.
+/// While `cleaning` is 1 there is a [`Cleaner`](super::tx_clean), and one only.
 pub(crate) struct TxRing<D: Descriptor> {
     pub(super) desc: Descriptors<D>,
     slots: KVVec<UnsafeCell<Slot>>,
     len: u32,
     next: UnsafeCell<u32>,
-    clean: UnsafeCell<u32>,
-    /// Where `clean` was when somebody last looked for a stuck queue.
-    seen: UnsafeCell<u32>,
+    pub(super) clean: UnsafeCell<u32>,
+    pub(super) cleaning: Atomic<u32>,
+    /// How many packets had been sent when somebody last looked, or [`NOTHING`](Self::NOTHING).
+    pub(super) seen: Atomic<u64>,
+    pub(super) napi: NonNull<nb::napi_struct>,
     pub(super) doorbell: Doorbell,
     pub(super) txq: NonNull<nb::netdev_queue>,
     pub(super) dev: NonNull<nb::device>,
@@ -111,18 +118,22 @@ impl<D: Descriptor> TxRing<D> {
     /// The shortest ring.
     pub(crate) const MIN: u32 = 64;
 
+    /// There was nothing in the ring.
+    pub(super) const NOTHING: u64 = u64::MAX;
+
     /// Allocates a ring of `len` descriptors. Process context. Errors: `EINVAL` for a length below
     /// [`MIN`](Self::MIN); `ENOMEM`.
     ///
     /// # Safety
     ///
-    /// `dev` must stay bound and mapped through `doorbell`, and `netdev`, of which `txq` is a
-    /// queue, must stay allocated, while the returned value exists.
+    /// `dev` must stay bound and mapped through `doorbell`, and `napi` and `netdev`, of which `txq`
+    /// is a queue, must stay allocated, while the returned value exists.
     pub(crate) unsafe fn new(
         len: u32,
         dev: NonNull<nb::device>,
         netdev: NonNull<nb::net_device>,
         txq: NonNull<nb::netdev_queue>,
+        napi: NonNull<nb::napi_struct>,
         doorbell: Doorbell,
         stats: Arc<TxStats>,
     ) -> Result<Self> {
@@ -141,13 +152,21 @@ impl<D: Descriptor> TxRing<D> {
             len,
             next: UnsafeCell::new(0),
             clean: UnsafeCell::new(0),
-            seen: UnsafeCell::new(0),
+            cleaning: Atomic::new(0),
+            seen: Atomic::new(Self::NOTHING),
+            napi,
             doorbell,
             txq,
             dev,
             netdev,
             stats,
         })
+    }
+
+    /// What the queue has counted.
+    #[inline]
+    pub(crate) fn stats(&self) -> &TxStats {
+        &self.stats
     }
 
     /// Where the ring lies.
@@ -177,7 +196,7 @@ impl<D: Descriptor> TxRing<D> {
     }
 
     #[inline]
-    fn clean_at(&self) -> u32 {
+    pub(super) fn clean_at(&self) -> u32 {
         // SAFETY: Valid for reads; the other side sees what was written before.
         unsafe { nb::smp_load_acquire_u32(self.clean.get()) }
     }
@@ -232,7 +251,7 @@ impl<D: Descriptor> TxRing<D> {
     ///
     /// Only for the cleaning side, with `at` where a packet begins that the device is done with.
     #[inline]
-    unsafe fn take(&self, at: u32) -> (*mut nb::sk_buff, u32, u32, u32) {
+    pub(super) unsafe fn take(&self, at: u32) -> (*mut nb::sk_buff, u32, u32, u32) {
         let Some(slot) = self.slot(at) else {
             return (null_mut(), self.after(at), 0, 0);
         };
@@ -251,65 +270,6 @@ impl<D: Descriptor> TxRing<D> {
             slot = self.after(slot);
         }
         (skb, self.after(last), bytes, packets)
-    }
-
-    /// Frees the packets that the device has sent, at most `limit`, and wakes the queue. `budget`
-    /// is NAPI's, 0 for netpoll. False when there may be more.
-    ///
-    /// # Safety
-    ///
-    /// Only for the cleaning side: in the poll function of the ring's NAPI.
-    pub(crate) unsafe fn clean(&self, limit: u32, budget: i32) -> bool {
-        let begin = self.clean_at();
-        let next = self.next();
-        let mut at = begin;
-        let (mut count, mut packets, mut bytes) = (0u32, 0u32, 0u32);
-        while at != next && count < limit {
-            let Some(slot) = self.slot(at) else { break };
-            // SAFETY: Between `clean` and `next`: ours.
-            if !self.desc.is_done(unsafe { (*slot).last } as usize) {
-                break;
-            }
-            // SAFETY: A packet begins at `at`, since it did at `clean` and each is taken as a
-            // whole; its last descriptor, and so all of them, are done.
-            let (skb, after, its_bytes, its_packets) = unsafe { self.take(at) };
-            if !skb.is_null() {
-                // SAFETY: The ring owned it. `budget` says whether this is NAPI or netpoll.
-                unsafe { nb::napi_consume_skb(skb, budget) };
-            }
-            bytes = bytes.wrapping_add(its_bytes);
-            packets = packets.wrapping_add(its_packets);
-            count = count.wrapping_add(1);
-            at = after;
-        }
-        if at == begin {
-            return true;
-        }
-        // SAFETY: Only we write it; the slots before it are empty.
-        unsafe { nb::smp_store_release_u32(self.clean.get(), at) };
-        self.stats.packets.add(packets.into());
-        self.stats.bytes.add(bytes.into());
-        // SAFETY: A queue of a device that is there. Counted as sent by the same amounts.
-        unsafe { nb::netdev_tx_completed_queue(self.txq.as_ptr(), count, bytes) };
-        // SAFETY: No requirement. The filling side stops the queue, then looks at `clean`; here
-        // `clean` is written, then the queue is looked at: one of both sees the other.
-        unsafe { nb::smp_mb() };
-        // SAFETY: A queue of a device that is there.
-        if self.free() >= Self::WAKE && unsafe { nb::netif_tx_queue_stopped(self.txq.as_ptr()) } {
-            // SAFETY: A queue of a device that is there, whose ring has room.
-            unsafe { nb::netif_tx_wake_queue(self.txq.as_ptr()) };
-            self.stats.woken.add(1);
-        }
-        count < limit
-    }
-
-    /// Whether there are packets and none has been sent since this was last asked. Any context, one
-    /// caller at a time.
-    pub(crate) fn is_stuck(&self) -> bool {
-        let (clean, next) = (self.clean_at(), self.next());
-        // SAFETY: Only touched here, by one caller at a time; a word.
-        let seen = unsafe { self.seen.get().replace(clean) };
-        clean != next && seen == clean
     }
 }
 

@@ -196,12 +196,13 @@ impl<D: Descriptor> Reserved<'_, D> {
         // SAFETY: The packet is ours, and sent by this device.
         unsafe { nb::skb_tx_timestamp(skb.as_raw(), ring.netdev.as_ptr()) };
         let (raw, disposed) = skb.into_ring();
+        let last = self.last();
         if let Some(slot) = ring.slot(self.first) {
             // SAFETY: Between `next` and `clean`: the filling side's, and that is us. The packet
             // belongs to the slot from now on.
             unsafe {
                 (*slot).skb = raw;
-                (*slot).last = self.last();
+                (*slot).last = last;
                 (*slot).bytes = wire_bytes;
                 (*slot).packets = packets;
             }
@@ -218,6 +219,7 @@ impl<D: Descriptor> Reserved<'_, D> {
             ring.stats.doorbells.add(1);
             // SAFETY: Rings end before the mapping of the device's registers does.
             unsafe { ring.doorbell.ring(self.next) };
+            ring.reap(last);
         }
         disposed
     }

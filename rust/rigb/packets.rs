@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets on their way out and in.
+
+use rnet::{
+    napi::Budget,
+    prelude::*,
+    ring::{
+        RxPort,
+        TxPort, //
+    },
+    skb::Wanted,
+};
+
+use crate::{
+    desc::{
+        self,
+        Plan, //
+    },
+    port::Port, //
+};
+
+/// What a transmit queue remembers: the contexts that the chip has.
+#[derive(Default)]
+pub(crate) struct TxState {
+    contexts: [Option<desc::Tx>; 2],
+}
+
+impl Port {
+    #[inline]
+    pub(crate) fn send<'call>(
+        &self,
+        skb: TxSkb<'call>,
+        tx: &mut TxPort<'_, desc::Tx, TxState>,
+    ) -> Xmit<'call, Qdisc> {
+        // The chip pads short frames itself, but not ones that have no more than a header.
+        let skb = match skb.pad_to(17) {
+            Ok(skb) => skb,
+            Err(gone) => return Xmit::Taken(gone),
+        };
+        let needed = skb.pieces(desc::MAX_PIECE).saturating_add(1);
+        let Some((mut slots, state)) = tx.reserve(needed) else {
+            return Xmit::Busy(skb.busy());
+        };
+        let vlan = skb.vlan_tag();
+        // QEMU looks for the headers itself, behind one tag at most.
+        let network = if self.emulated {
+            14 + 4
+        } else {
+            desc::MAX_NETWORK
+        };
+        let (skb, offload) = match skb.offload(network, desc::MAX_TRANSPORT) {
+            Wanted::Nothing(skb) => (skb, None),
+            Wanted::Offload(skb, offload) => (skb, Some(offload)),
+            Wanted::Dropped(gone) => return Xmit::Taken(gone),
+        };
+        let plan = Plan::new(vlan, offload.as_ref());
+        let mut changed = None;
+        if let Some((index, context)) = plan.context {
+            if let Some(known) = state.contexts.get_mut(index) {
+                if *known != Some(context) {
+                    slots.context(context);
+                    changed = Some((known, context));
+                }
+            }
+        }
+        let len = skb.len();
+        let posted = slots.post(
+            skb,
+            desc::MAX_PIECE,
+            plan.wire_bytes(len),
+            plan.segments,
+            |segment| plan.data(len, segment),
+        );
+        match posted {
+            Ok(gone) => {
+                if let Some((known, context)) = changed {
+                    *known = Some(context);
+                }
+                Xmit::Taken(gone)
+            }
+            Err(gone) => Xmit::Taken(gone),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn take_in(&self, rx: &mut RxPort<'_, desc::Rx>, budget: &mut Budget<'_>) {
+        let features = self.features();
+        let checksums = features.contains(Features::RXCSUM);
+        let hashes = features.contains(Features::RXHASH);
+        while let Some(mut packet) = rx.next(budget) {
+            let desc = packet.descriptor();
+            match desc.checksum() {
+                Some(true) if checksums => packet.checksum_verified(),
+                Some(false) => packet.count_checksum_error(),
+                _ => {}
+            }
+            if let Some((hash, ports)) = desc.hash().filter(|_| hashes) {
+                packet.hash(hash, ports);
+            }
+            if let Some(tci) = desc.vlan() {
+                packet.vlan_tag(tci);
+            }
+            packet.deliver();
+        }
+    }
+}

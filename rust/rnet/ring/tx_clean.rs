@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The cleaning side of a transmit ring.
+
+use kernel::sync::atomic::{
+    Acquire,
+    Relaxed,
+    Release, //
+};
+use net_bindings as nb;
+
+use super::tx::TxRing;
+use crate::dma::Descriptor;
+
+/// What [`TxRing::look`] has seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// The ring moves, or there is nothing in it.
+    Fine,
+    /// The device is done with the oldest packet, but nobody has cleaned: no interrupt has come.
+    Forgotten,
+    /// The device does not send the oldest packet.
+    Stuck,
+}
+
+/// How packets are freed that the device has sent.
+#[derive(Clone, Copy)]
+pub(crate) enum Free {
+    /// In a poll function, with this budget; 0 is netpoll's.
+    Poll(i32),
+    /// In a transmit callback.
+    Xmit,
+}
+
+impl<D: Descriptor> TxRing<D> {
+    /// Becomes the cleaning side, unless somebody is it.
+    #[inline]
+    fn cleaner(&self) -> Option<Cleaner<'_, D>> {
+        if self.cleaning.xchg(1, Acquire) != 0 {
+            return None;
+        }
+        // INVARIANT: Was 0, so there was no other.
+        Some(Cleaner(self))
+    }
+
+    /// Frees the packets that the device has sent, at most `limit`, and wakes the queue. `budget`
+    /// is NAPI's, 0 for netpoll. False when there may be more. Only in the poll function of the
+    /// ring's NAPI.
+    #[inline]
+    pub(crate) fn poll(&self, limit: u32, budget: i32) -> bool {
+        match self.cleaner() {
+            Some(cleaner) => cleaner.run(limit, Free::Poll(budget)),
+            // Somebody is at it, who may have passed what the interrupt was about.
+            None => false,
+        }
+    }
+
+    /// After the doorbell: frees what has been sent, if the device is done with the descriptor in
+    /// slot `last` already, as emulated devices are. Only in the transmit callback of the queue.
+    #[inline]
+    pub(super) fn reap(&self, last: u32) {
+        if !self.desc.is_done(last as usize) {
+            return;
+        }
+        match self.cleaner() {
+            Some(cleaner) => {
+                cleaner.run(u32::MAX, Free::Xmit);
+            }
+            // SAFETY: The ring's NAPI, which is enabled while packets can come. Softirqs are off.
+            None => unsafe { nb::napi_schedule(self.napi.as_ptr()) },
+        }
+    }
+
+    /// Looks whether the ring moves: with packets in it, it has to have cleaned some since this was
+    /// last called. Any context, one caller at a time.
+    pub(crate) fn look(&self) -> Seen {
+        let (clean, next) = (self.clean_at(), self.next());
+        // Not `clean`, which comes back to the same place.
+        let now = if clean == next {
+            Self::NOTHING
+        } else {
+            self.stats.packets.get()
+        };
+        let before = self.seen.load(Relaxed);
+        self.seen.store(now, Relaxed);
+        if now == Self::NOTHING || now != before {
+            return Seen::Fine;
+        }
+        let Some(slot) = self.slot(clean) else {
+            return Seen::Fine;
+        };
+        // SAFETY: Valid for reads. The filling side does not write it while the packet is in the
+        // ring, as it was all the time since the last look.
+        let last = unsafe { (&raw const (*slot).last).read_volatile() };
+        if self.desc.is_done(last as usize) {
+            Seen::Forgotten
+        } else {
+            Seen::Stuck
+        }
+    }
+
+    /// Has the ring's NAPI polled soon. Process context.
+    pub(crate) fn poll_soon(&self) {
+        // SAFETY: The ring's NAPI; one that is disabled is not polled.
+        unsafe { nb::napi_schedule_bh(self.napi.as_ptr()) };
+    }
+}
+
+/// The cleaning side of a ring.
+struct Cleaner<'a, D: Descriptor>(&'a TxRing<D>);
+
+impl<D: Descriptor> Drop for Cleaner<'_, D> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.cleaning.store(0, Release);
+    }
+}
+
+impl<D: Descriptor> Cleaner<'_, D> {
+    /// Frees the packets that the device has sent, at most `limit`, and wakes the queue. False when
+    /// there may be more.
+    fn run(self, limit: u32, how: Free) -> bool {
+        let ring = self.0;
+        let begin = ring.clean_at();
+        let next = ring.next();
+        let mut at = begin;
+        let (mut count, mut packets, mut bytes) = (0u32, 0u32, 0u32);
+        while at != next && count < limit {
+            let Some(slot) = ring.slot(at) else { break };
+            // SAFETY: Between `clean` and `next`: ours.
+            if !ring.desc.is_done(unsafe { (*slot).last } as usize) {
+                break;
+            }
+            // SAFETY: A packet begins at `at`, since it did at `clean` and each is taken as a
+            // whole; its last descriptor, and so all of them, are done.
+            let (skb, after, its_bytes, its_packets) = unsafe { ring.take(at) };
+            if !skb.is_null() {
+                // SAFETY: The ring owned it. In the context that `how` names: see `poll()` and
+                // `reap()`.
+                unsafe {
+                    match how {
+                        Free::Poll(budget) => nb::napi_consume_skb(skb, budget),
+                        Free::Xmit => nb::skb_consume_in_xmit(skb),
+                    }
+                }
+            }
+            bytes = bytes.wrapping_add(its_bytes);
+            packets = packets.wrapping_add(its_packets);
+            count = count.wrapping_add(1);
+            at = after;
+        }
+        if at == begin {
+            return true;
+        }
+        // SAFETY: Only we write it; the slots before it are empty.
+        unsafe { nb::smp_store_release_u32(ring.clean.get(), at) };
+        ring.stats.packets.add(packets.into());
+        ring.stats.bytes.add(bytes.into());
+        // SAFETY: A queue of a device that is there. Counted as sent by the same amounts.
+        unsafe { nb::netdev_tx_completed_queue(ring.txq.as_ptr(), count, bytes) };
+        // SAFETY: No requirement. The filling side stops the queue, then looks at `clean`; here
+        // `clean` is written, then the queue is looked at: one of both sees the other.
+        unsafe { nb::smp_mb() };
+        // SAFETY: A queue of a device that is there.
+        let stopped = unsafe { nb::netif_tx_queue_stopped(ring.txq.as_ptr()) };
+        if stopped && ring.free() >= TxRing::<D>::WAKE {
+            // SAFETY: A queue of a device that is there, whose ring has room.
+            unsafe { nb::netif_tx_wake_queue(ring.txq.as_ptr()) };
+            ring.stats.woken.add(1);
+        }
+        count < limit
+    }
+}
