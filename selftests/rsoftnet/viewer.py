@@ -264,9 +264,12 @@ def top_json():
     ktap.equal("rows", len(rows), 8)
     for name in ("xmit", "netif_rx", "deliver", "wakeup"):
         found = [stage for row in rows for stage in row["stages"] if stage["name"] == name]
-        ktap.equal(name, sum(stage["all"]["count"] for stage in found), 500)
-        ktap.equal("%s on CPU %d" % (name, cpu), sum(stage["cpus"][cpu]["count"] for stage in found), 500)
-        ktap.equal("the tree's " + name, tree.count(name), 500)
+        # Sockets of other kinds are woken up, too.
+        most = 550 if name == "wakeup" else 500
+        for what, seen in (("all", sum(stage["all"]["count"] for stage in found)),
+                           ("CPU %d" % cpu, sum(stage["cpus"][cpu]["count"] for stage in found)),
+                           ("the tree", tree.count(name))):
+            ktap.check(500 <= seen <= most, "%s, %s: %d" % (name, what, seen))
     ktap.equal("ip -s link", (link["tx"]["packets"], link["rx"]["packets"]), (500, 500))
     for row in rows:
         xmit = next(stage for stage in row["stages"] if stage["name"] == "xmit")

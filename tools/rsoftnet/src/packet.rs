@@ -4,7 +4,6 @@
 
 use std::{
     io::{
-        self,
         ErrorKind,
         Read, //
     },
@@ -239,7 +238,7 @@ impl Packet {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                     // What the other host or a router says to it.
                     ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable => break,
-                    _ => return Err(io::Error::from(error)).context("receiving"),
+                    _ => return Err(error).context("receiving"),
                 },
             }
         }
