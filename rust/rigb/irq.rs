@@ -14,6 +14,16 @@ use crate::{
     regs::*, //
 };
 
+/// What is not about a queue.
+fn heed(nic: &Nic<'_>, icr: Icr) {
+    if icr.has(Icr::DOUTSYNC) {
+        nic.recover();
+    }
+    if icr.has(Icr::LSC) {
+        nic.service_now();
+    }
+}
+
 impl Port {
     /// All of them on.
     pub(crate) fn switch_on(&self, nic: &Nic<'_>) {
@@ -56,12 +66,7 @@ impl Port {
         let Ok(icr) = nic.io().read::<Icr>() else {
             return;
         };
-        if icr.has(Icr::DOUTSYNC) {
-            nic.recover();
-        }
-        if icr.has(Icr::LSC) {
-            nic.service_now();
-        }
+        heed(nic, icr);
         if let (false, Some(other)) = (self.emulated, nic.other_vector()) {
             nic.io().write(Eims::new(1u32 << (other & 0x1f)));
         }
@@ -75,12 +80,7 @@ impl Port {
         if icr.get() == 0 || (nic.interrupt_mode() == Mode::Intx && !icr.has(Icr::ASSERTED)) {
             return Cause::NotOurs;
         }
-        if icr.has(Icr::DOUTSYNC) {
-            nic.recover();
-        }
-        if icr.has(Icr::LSC) {
-            nic.service_now();
-        }
+        heed(nic, icr);
         let queues = (Icr::TXDW | Icr::RXDMT0 | Icr::RXT0).get();
         if icr.get() & queues == 0 {
             return Cause::Other;

@@ -68,7 +68,8 @@ impl<D: Driver> Queues<D> {
         budget: i32,
         credit: &mut Budget<'_>,
     ) -> bool {
-        let mut complete = self.tx.poll(clean, budget);
+        // SAFETY: By the requirement.
+        let mut complete = unsafe { self.tx.poll(clean, budget) };
         // With a budget of 0 this is netpoll, which must not receive.
         if budget > 0 {
             // SAFETY: By the requirement nobody else uses the ring.

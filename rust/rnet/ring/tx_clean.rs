@@ -25,7 +25,7 @@ pub(crate) enum Seen {
 
 /// How packets are freed that the device has sent.
 #[derive(Clone, Copy)]
-pub(crate) enum Free {
+enum Free {
     /// In a poll function, with this budget; 0 is netpoll's.
     Poll(i32),
     /// In a transmit callback.
@@ -44,28 +44,37 @@ impl<D: Descriptor> TxRing<D> {
     }
 
     /// Frees the packets that the device has sent, at most `limit`, and wakes the queue. `budget`
-    /// is NAPI's, 0 for netpoll. False when there may be more. Only in the poll function of the
-    /// ring's NAPI.
+    /// is NAPI's, 0 for netpoll. False when there may be more.
+    ///
+    /// # Safety
+    ///
+    /// In the poll function of the ring's NAPI, with its budget.
     #[inline]
-    pub(crate) fn poll(&self, limit: u32, budget: i32) -> bool {
+    pub(crate) unsafe fn poll(&self, limit: u32, budget: i32) -> bool {
         match self.cleaner() {
-            Some(cleaner) => cleaner.run(limit, Free::Poll(budget)),
+            // SAFETY: By the requirement.
+            Some(cleaner) => unsafe { cleaner.run(limit, Free::Poll(budget)) },
             // Somebody is at it, who may have passed what the interrupt was about.
             None => false,
         }
     }
 
     /// After the doorbell: frees what has been sent, if the device is done with the descriptor in
-    /// slot `last` already, as emulated devices are. Only in the transmit callback of the queue.
+    /// slot `last` already, as emulated devices are.
+    ///
+    /// # Safety
+    ///
+    /// In the transmit callback of the queue.
     #[inline]
-    pub(super) fn reap(&self, last: u32) {
+    pub(super) unsafe fn reap(&self, last: u32) {
         if !self.desc.is_done(last as usize) {
             return;
         }
         match self.cleaner() {
-            Some(cleaner) => {
+            // SAFETY: By the requirement. There is no limit, so there is no more.
+            Some(cleaner) => unsafe {
                 cleaner.run(u32::MAX, Free::Xmit);
-            }
+            },
             // SAFETY: The ring's NAPI, which is enabled while packets can come. Softirqs are off.
             None => unsafe { nb::napi_schedule(self.napi.as_ptr()) },
         }
@@ -119,7 +128,11 @@ impl<D: Descriptor> Drop for Cleaner<'_, D> {
 impl<D: Descriptor> Cleaner<'_, D> {
     /// Frees the packets that the device has sent, at most `limit`, and wakes the queue. False when
     /// there may be more.
-    fn run(self, limit: u32, how: Free) -> bool {
+    ///
+    /// # Safety
+    ///
+    /// In the context that `how` names.
+    unsafe fn run(self, limit: u32, how: Free) -> bool {
         let ring = self.0;
         let begin = ring.clean_at();
         let next = ring.next();
@@ -135,8 +148,7 @@ impl<D: Descriptor> Cleaner<'_, D> {
             // whole; its last descriptor, and so all of them, are done.
             let (skb, after, its_bytes, its_packets) = unsafe { ring.take(at) };
             if !skb.is_null() {
-                // SAFETY: The ring owned it. In the context that `how` names: see `poll()` and
-                // `reap()`.
+                // SAFETY: The ring owned it. By the requirement this is the right context.
                 unsafe {
                     match how {
                         Free::Poll(budget) => nb::napi_consume_skb(skb, budget),

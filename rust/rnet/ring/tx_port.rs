@@ -219,7 +219,8 @@ impl<D: Descriptor> Reserved<'_, D> {
             ring.stats.doorbells.add(1);
             // SAFETY: Rings end before the mapping of the device's registers does.
             unsafe { ring.doorbell.ring(self.next) };
-            ring.reap(last);
+            // SAFETY: A reservation is made and used in a transmit callback only.
+            unsafe { ring.reap(last) };
         }
         disposed
     }

@@ -2,7 +2,10 @@
 
 //! Directories with a life of their own.
 
-use core::mem::ManuallyDrop;
+use core::{
+    mem::ManuallyDrop,
+    ops::Deref, //
+};
 
 use kernel::{
     error::to_result,
@@ -50,9 +53,15 @@ use crate::{
 /// RTNL held (store functions do not wait for RTNL). C type: `struct kobject`.
 ///
 /// It must not be dropped by one of its own show or store functions, which the removal waits for.
-pub struct Dir(Handle<Inner>);
+///
+/// What can be put into it is that of any directory: see [`SubDir`].
+pub struct Dir {
+    _handle: Handle<Inner>,
+    dir: SubDir,
+}
 
-/// A directory in another, which it goes with. Made by [`Dir::child`].
+/// A directory that goes with another. Made by [`child`](Self::child), of a [`Dir`] or another of
+/// its kind.
 #[derive(Clone)]
 pub struct SubDir(Arc<Inner>);
 
@@ -66,10 +75,10 @@ impl Dir {
         data: Arc<T>,
     ) -> Result<Self> {
         let inner = Inner::new(Owner::Global, &[attrs], data)?;
-        Ok(Self(Handle::new(inner.clone(), |_| {
+        Self::new(inner, |inner| {
             // SAFETY: `kernel_kobj` is there from boot on and stays.
             unsafe { Inner::create(inner, nb::kernel_kobj(), name) }
-        })?))
+        })
     }
 
     /// A directory `/sys/class/net/<dev>/<name>`. When the device is unregistered first, the files
@@ -88,13 +97,31 @@ impl Dir {
             return Err(ENODEV);
         }
         let inner = Inner::new(Owner::Device(dev.as_raw()), &[attrs], data)?;
-        Ok(Self(Handle::new(inner.clone(), |_| {
+        Self::new(inner, |inner| {
             // SAFETY: The kobject in a registered device, whose directory RTNL keeps; the new one
             // holds a reference to it, and so to the device that `Owner` names.
             unsafe { Inner::create(inner, nb::netdev_kobj(dev.as_raw()), name) }
-        })?))
+        })
     }
 
+    fn new(inner: Arc<Inner>, create: impl FnOnce(Arc<Inner>) -> Result) -> Result<Self> {
+        let dir = SubDir(inner.clone());
+        Ok(Self {
+            _handle: Handle::new(inner.clone(), |_| create(inner))?,
+            dir,
+        })
+    }
+}
+
+impl Deref for Dir {
+    type Target = SubDir;
+
+    fn deref(&self) -> &SubDir {
+        &self.dir
+    }
+}
+
+impl SubDir {
     /// A directory in this one, until this one is removed. Process context. Errors: `ENOMEM`;
     /// `EEXIST` for a name in use; `ENOENT` if this one is being removed.
     pub fn child<T: Send + Sync + 'static>(
@@ -123,38 +150,6 @@ impl Dir {
     /// Sixteen can read at the same time; a seventeenth takes the place of the first, who gets
     /// `EAGAIN` and begins anew. Process context. Errors: `ENOMEM`; `EEXIST` for a name in use;
     /// `ENOENT` if the directory is being removed.
-    pub fn report<T: Send + Sync + 'static>(
-        &self,
-        name: &'static CStr,
-        data: Arc<T>,
-        make: fn(&T, &mut Text) -> Result,
-    ) -> Result {
-        self.0.report(Report::new(name, 0o400, data, make)?)
-    }
-}
-
-impl SubDir {
-    /// A directory in this one. As [`Dir::child`].
-    pub fn child<T: Send + Sync + 'static>(
-        &self,
-        name: &CStr,
-        attrs: &'static [Attribute<T>],
-        data: Arc<T>,
-    ) -> Result<SubDir> {
-        self.0.child(name, &[attrs], data)
-    }
-
-    /// A directory in this one. As [`Dir::child_of`].
-    pub fn child_of<T: Send + Sync + 'static>(
-        &self,
-        name: &CStr,
-        tables: &[&'static [Attribute<T>]],
-        data: Arc<T>,
-    ) -> Result<SubDir> {
-        self.0.child(name, tables, data)
-    }
-
-    /// A file in this one. As [`Dir::report`].
     pub fn report<T: Send + Sync + 'static>(
         &self,
         name: &'static CStr,

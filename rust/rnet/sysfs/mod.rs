@@ -7,7 +7,7 @@
 //! `/sys/kernel`, a device, or another [`Dir`].
 //!
 //! A file shows one value. What has to be read as a whole, because hundreds of files are not from one
-//! moment, goes into a [report](Dir::report).
+//! moment, goes into a [report](SubDir::report).
 //!
 //! # Lifetime
 //!

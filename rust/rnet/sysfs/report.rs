@@ -22,7 +22,7 @@ use kernel::{
 use net_bindings as nb;
 use pin_init::zeroed;
 
-/// The text of a [report](super::Dir::report) while it is made.
+/// The text of a [report](super::SubDir::report) while it is made.
 pub struct Text(KVVec<u8>);
 
 /// More than this is no report.

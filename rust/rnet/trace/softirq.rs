@@ -7,7 +7,7 @@ use kernel::{
     sync::atomic::{
         Atomic,
         Relaxed, //
-    }, //
+    },
 };
 use net_bindings as nb;
 
@@ -16,10 +16,11 @@ use net_bindings as nb;
 pub enum SoftirqFrom {
     /// The end of an interrupt.
     InterruptExit,
-    /// `do_softirq()`: bottom halves were enabled again, or a CPU that was idle has made the calls that
-    /// others had asked it for.
+    /// `do_softirq()`: bottom halves were enabled again, or a CPU that was idle has made the calls
+    /// that others had asked it for.
     DoSoftirq,
-    /// Somebody else, such as `ksoftirqd`, or nobody knows: another tracer may have changed where the function returns to.
+    /// Somebody else, such as `ksoftirqd`, or nobody knows: another tracer may have changed where
+    /// the function returns to.
     Other,
 }
 
