@@ -32,7 +32,8 @@ def need():
 
 
 def pair(drivers):
-    """The two ends."""
+    """The two ends; nothing is looked at yet."""
+    rsoftnet.quiet()
     if "rigb" in drivers:
         kernel.need_module("rigb")
     ends = port.Pair(drivers)
@@ -68,7 +69,8 @@ def sent(drivers):
     ktap.check(grown["tx_packets"] >= COUNT, "the port has sent %d" % grown["tx_packets"])
     ktap.check(COUNT <= seen.count("xmit") <= grown["tx_packets"], "xmit %d, the port %d" % (seen.count("xmit"), grown["tx_packets"]))
     ktap.equal("netif_rx", seen.count("netif_rx"), 0)
-    ktap.check(seen.count("poll_device") > 0, "the port was not polled")
+    # rigb frees right after the doorbell what the device has sent by then, so that it need not be polled.
+    ktap.check(seen.count("poll_device") > 0 or drivers.startswith("rigb"), "the port was not polled")
     ends.close()
 
 

@@ -208,7 +208,8 @@ def moved():
         os.unshare(os.CLONE_NEWNET)
         time.sleep(600)
         os._exit(0)
-    time.sleep(0.3)
+    inode = lambda who: os.stat("/proc/%s/ns/net" % who).st_ino
+    ktap.wait_for("the other namespace is there", lambda: inode(pid) != inode("self"))
     net.ip("link set %s netns %d" % (DEV, pid))
     ktap.check(not os.path.exists("/sys/class/net/" + DEV), "it is still here")
     done = subprocess.run(["nsenter", "-t", str(pid), "-n", "ip", "-s", "link", "show", DEV], capture_output=True, text=True, check=False)
