@@ -74,7 +74,7 @@ if [[ ${RNET_KERNEL:-stock} == debug ]]; then
 	mapfile -t others < <(printf '%s\n' "${BOOTS[@]}" | grep -v '^rigb/')
 	mapfile -t ports < <(printf '%s\n' "${BOOTS[@]}" | grep '^rigb/')
 	BOOTS=("${DEBUG_BOOTS[@]}" "${others[@]}" "${ports[@]}")
-	BOOT_LIMIT=${RNET_BOOT_LIMIT:-1800}
+	BOOT_LIMIT=${RNET_BOOT_LIMIT:-3600}
 fi
 
 # chosen NAME: whether to run it; prints the patterns for its cases.
