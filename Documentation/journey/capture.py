@@ -5,7 +5,7 @@
     make tools
     selftests/vm/run --module rsoftnet.ko --out /tmp/journey --append=iomem=relaxed \\
         --qemu-args="$(scripts/enter.sh python3 -B selftests/lib/port.py)" -- Documentation/journey/capture.py /out
-    cp /tmp/journey/*.json /tmp/journey/*.txt Documentation/journey/
+    cp /tmp/journey/[!v]*.json /tmp/journey/*.txt Documentation/journey/
     for f in Documentation/journey/*.json; do Documentation/journey/draw.py $f >${f%.json}.svg; done
 
 Each walk is made twice, as JSON, from which the picture is drawn, and as text; so times differ.

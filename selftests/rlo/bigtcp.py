@@ -135,7 +135,7 @@ def limits(lane):
     def body(_env):
         found = []
         for name in ("gso_max_size", "gso_ipv4_max_size", "gro_max_size", "gro_ipv4_max_size", "gso_max_segs"):
-            for value in (0, 17, 65537, 524281):
+            for value in (0, 17, 65537, 524281) if ktap.PART == 1 else (17, 524281):
                 done = subprocess.run(["ip", "link", "set", "lo", name, str(value)], capture_output=True, text=True, check=False)
                 link = net.ip("-d -j link show lo")[0]
                 found.append([name, value, done.returncode, done.stderr, {k: v for k, v in link.items() if "_max_" in k}])

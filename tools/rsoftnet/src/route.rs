@@ -74,23 +74,33 @@ impl Wanted<'_> {
         event.number("socket") == Some(self.cookie)
     }
 
-    /// The number of the packet that is the answer.
-    fn answer_number<'e>(&self, mut events: impl Iterator<Item = &'e Event>) -> Option<u64> {
+    /// The number of the packet that is the answer: it comes in where the packet has left, if one
+    /// does. Where both hosts are this one, as in a VM with two ports, other devices see the question.
+    fn answer_number(&self, events: &[Event]) -> Option<u64> {
         let (len, protocol) = self.answer?;
-        let found = events.find(|event| {
-            event.what == "deliver"
-                && event.number("len") == Some(len)
-                && event.number("protocol") == Some(protocol)
-                && !self.is_packet(event)
-        })?;
-        found.number("packet")
+        let since = || events.iter().filter(|e| e.time_ns >= self.called_ns);
+        let left_by = since()
+            .find(|e| e.what == "xmit" && self.is_packet(e))
+            .and_then(|e| e.number("dev"));
+        let alike = || {
+            since().filter(|e| {
+                e.what == "deliver"
+                    && e.number("len") == Some(len)
+                    && e.number("protocol") == Some(protocol)
+                    && !self.is_packet(e)
+            })
+        };
+        alike()
+            .find(|e| e.number("dev") == left_by)
+            .or_else(|| alike().next())?
+            .number("packet")
     }
 
     /// The events of the way, each with what it is about.
     fn choose<'e>(&self, events: &'e [Event]) -> Vec<(&'e Event, Who)> {
         let from = self.called_ns;
         let meanwhile = || events.iter().filter(move |event| event.time_ns >= from);
-        let answer = self.answer_number(meanwhile());
+        let answer = self.answer_number(events);
         // A number is somebody else's again after the socket has been woken for it.
         let woken = meanwhile()
             .rev()
@@ -315,6 +325,7 @@ mod tests {
             event 150 cpu1 softirq_raise\n\
             event 151 cpu1 softirq_entry context irq_exit\n\
             event 152 cpu1 deliver packet 2 dev 3 len 40 protocol 2048 mark 0\n\
+            event 152 cpu1 deliver packet 4 dev 5 len 92 protocol 2048 mark 0\n\
             event 153 cpu1 deliver packet 3 dev 3 len 92 protocol 2048 mark 0\n\
             event 154 cpu1 ip packet 3 dev 3 len 92 protocol 2048 mark 0\n\
             event 155 cpu1 wakeup socket 5\n\
