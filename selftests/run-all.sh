@@ -33,7 +33,7 @@ BOOTS=(
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
 	"rsoftnet/stages rsoftnet/functions rsoftnet/log rsoftnet/latency rsoftnet/files rsoftnet/toggle"
 	"rigb/bind rigb/settings rigb/ethtool rigb/recovery|@ports|--append=iomem=relaxed|--keep-devices"
-	"rigb/data|@ports"
+	"rigb/data rsoftnet/nic|@ports"
 	"rigb/forged rigb/frames|@hostile|--append=iomem=relaxed"
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
