@@ -46,7 +46,7 @@ for name in "${names[@]}"; do
 	if ! "$tree/scripts/build.sh" --stock >>"$log" 2>&1; then
 		echo "not ok $number $name # it does not build, see $log"
 		((++bad))
-	elif RNET_BOOT_LIMIT=${RNET_BOOT_LIMIT:-150} "$tree/selftests/$runner" $tests >>"$log" 2>&1; then
+	elif RNET_BOOT_LIMIT=${RNET_BOOT_LIMIT:-300} "$tree/selftests/$runner" $tests >>"$log" 2>&1; then
 		echo "not ok $number $name # no test notices: $tests"
 		((++bad))
 	elif grep -qE '^(not ok|  ).* status 125' "$log"; then
