@@ -32,8 +32,12 @@
 #include "net_namespace.c"
 #include "netdevice.c"
 #include "netqueue.c"
+#ifdef CONFIG_PAGE_POOL
 #include "page_pool.c"
+#endif
+#ifdef CONFIG_PCI
 #include "pci.c"
+#endif
 #include "percpu.c"
 #include "rtnetlink.c"
 #include "skbtx.c"

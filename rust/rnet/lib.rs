@@ -31,22 +31,28 @@ const __LOG_PREFIX: &[u8] = b"rnet\0";
 #[doc(hidden)]
 pub use kernel;
 
+#[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 pub mod dma;
 pub mod ethtool;
 pub mod identity;
+#[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 mod irq;
 pub mod log2;
+#[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 pub mod mmio;
 pub mod module;
 pub mod napi;
 pub mod netdev;
 pub mod netns;
+#[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 pub mod nic;
 mod param;
+#[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 pub mod pci;
 pub mod percpu;
 mod print;
 mod registry;
+#[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 pub mod ring;
 pub mod rtnl;
 pub mod skb;

@@ -24,7 +24,8 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [os.path.join(HERE, "../lib"), HERE]
+# HERE first: there is a guest.py in both.
+sys.path[:0] = [HERE, os.path.join(HERE, "../lib")]
 import guest  # noqa: E402 pylint: disable=wrong-import-position
 import kernel  # noqa: E402 pylint: disable=wrong-import-position
 import rows  # noqa: E402 pylint: disable=wrong-import-position

@@ -200,8 +200,17 @@ pub(crate) fn free_tables() {
     let tables = core::mem::take(&mut *TABLES.lock());
     if !tables.is_empty() {
         // SAFETY: Process context without locks. Waits for tasks that have loaded a pointer to a
-        // table, which none keeps across a voluntary switch.
-        unsafe { nb::synchronize_rcu_tasks() };
+        // table, which none keeps across a voluntary switch. A kernel without this kind of RCU
+        // preempts no task, and has the other one stand for it, as `<linux/rcupdate.h>` says.
+        #[cfg(CONFIG_TASKS_RCU)]
+        unsafe {
+            nb::synchronize_rcu_tasks()
+        };
+        #[cfg(not(CONFIG_TASKS_RCU))]
+        // SAFETY: As above.
+        unsafe {
+            nb::synchronize_rcu()
+        };
     }
 }
 
