@@ -31,7 +31,9 @@ __rnet_helper void rnet_helper_skb_orphan(struct sk_buff *skb)
 
 __rnet_helper void rnet_helper_skb_dst_force(struct sk_buff *skb)
 {
-	skb_dst_force(skb);
+	/* The test for a route that has a reference comes first, alone. */
+	if (unlikely(skb->_skb_refdst & SKB_DST_NOREF))
+		skb_dst_force(skb);
 }
 
 __rnet_helper void rnet_helper_skb_set_protocol(struct sk_buff *skb, __be16 protocol)

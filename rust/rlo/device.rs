@@ -49,20 +49,21 @@ const FEATURES: Features = Features::SG
     .with(Features::LOOPBACK);
 
 /// Sends a packet back to this host and counts it, in the order of the kernel's own. Without a
-/// state only the kernel's statistics count it.
+/// state only the kernel's statistics count it. The state is looked up where it is needed, so that
+/// no register has to keep it while the packet is turned round, or handed over.
 #[inline(always)]
-fn loop_back<'call>(
-    state: Option<&State>,
+fn loop_back<'call, 's>(
+    state: impl Fn() -> Option<&'s State>,
     mut skb: TxSkb<'call>,
     cx: &XmitCx<'_>,
 ) -> Xmit<'call, NoQueue> {
     let count = |len, ip| {
-        if let Some(state) = state {
+        if let Some(state) = state() {
             state.count(len, ip);
         }
     };
     let count_drop = || {
-        if let Some(state) = state {
+        if let Some(state) = state() {
             state.count_drop();
         }
     };
@@ -101,7 +102,7 @@ impl Driver for Loopback {
 
     #[inline]
     fn start_xmit<'call>(&self, skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
-        loop_back(Some(&self.state), skb, cx)
+        loop_back(|| Some(&self.state), skb, cx)
     }
 
     fn stats64(&self, dev: &Device, stats: &mut LinkStats) {
@@ -127,12 +128,8 @@ pub(crate) struct Takeover;
 impl TxHook for Takeover {
     #[inline]
     fn start_xmit<'call>(skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
-        match State::SLOT.get().get(cx.dev().net(cx), cx) {
-            // Inlined twice: no test is left in the usual case.
-            Some(state) => loop_back(Some(state), skb, cx),
-            // A namespace that is ending.
-            None => loop_back(None, skb, cx),
-        }
+        // None: a namespace that is ending.
+        loop_back(|| State::SLOT.get().get(cx.dev().net(cx), cx), skb, cx)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     protocol::Protocol,
     state::{
         self,
-        Count,
+        Counter,
         Length,
         Mode,
         State, //
@@ -43,11 +43,11 @@ static TOTAL: [Attribute<State>; 8] = [
     }),
     Attribute::ro(c"owner", show_owner),
     Attribute::ro(c"packets", |s, page| show(page, s.packets().0)),
-    Attribute::ro(c"bytes", |s, page| show(page, s.counters.sum(Count::Bytes))),
+    Attribute::ro(c"bytes", |s, page| show(page, s.counters.sum(Counter::Bytes))),
     Attribute::ro(c"accepted", |s, page| show_accepted(page, s.packets())),
     Attribute::ro(c"dropped", |s, page| show(page, s.packets().1)),
     Attribute::ro(c"length_log2", |s, page| {
-        show_lengths(page, |length| s.lengths.sum(length))
+        show_lengths(page, |length| s.counters.sum(Counter::Length(length)))
     }),
 ];
 
@@ -62,7 +62,7 @@ static ONE_CPU: [Attribute<OneCpu>; 5] = [
         show(page, s.state.packets_of(s.cpu).0)
     }),
     Attribute::ro(c"bytes", |s, page| {
-        show(page, s.state.counters.read(Count::Bytes, s.cpu))
+        show(page, s.state.counters.read(Counter::Bytes, s.cpu))
     }),
     Attribute::ro(c"accepted", |s, page| {
         show_accepted(page, s.state.packets_of(s.cpu))
@@ -71,7 +71,7 @@ static ONE_CPU: [Attribute<OneCpu>; 5] = [
         show(page, s.state.packets_of(s.cpu).1)
     }),
     Attribute::ro(c"length_log2", |s, page| {
-        show_lengths(page, |length| s.state.lengths.read(length, s.cpu))
+        show_lengths(page, |length| s.state.counters.read(Counter::Length(length), s.cpu))
     }),
 ];
 
@@ -111,7 +111,7 @@ static PROTOCOLS: [Attribute<State>; 11] = [
 ];
 
 fn show_protocol(state: &State, page: &mut Page<'_>, protocol: Protocol) -> Result {
-    show(page, state.protocols.sum(protocol))
+    show(page, state.counters.sum(Counter::Protocol(protocol)))
 }
 
 fn show(page: &mut Page<'_>, value: u64) -> Result {
@@ -122,13 +122,17 @@ fn show_accepted(page: &mut Page<'_>, (packets, dropped): (u64, u64)) -> Result 
     show(page, packets.wrapping_sub(dropped))
 }
 
-/// All buckets in a line, from length 0 on.
+/// Buckets in a line, from length 0 on. The last one that is shown begins at 512 KiB, and takes the
+/// rest.
 fn show_lengths(page: &mut Page<'_>, count: impl Fn(Length) -> u64) -> Result {
-    for (place, length) in Length::all().enumerate() {
+    const SHOWN: usize = 20;
+    for (place, length) in Length::all().take(SHOWN - 1).enumerate() {
         let space = if place == 0 { "" } else { " " };
         page.emit(fmt!("{}{}", space, count(length)))?;
     }
-    page.emit(fmt!("\n"))
+    let rest = Length::all().skip(SHOWN - 1);
+    let last = rest.fold(0u64, |sum, length| sum.wrapping_add(count(length)));
+    page.emit(fmt!(" {}\n", last))
 }
 
 /// Whose transmit function the device calls now, as the kernel's symbol table says.

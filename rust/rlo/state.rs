@@ -24,7 +24,10 @@ use rnet::{
         Slot,
         SlotRef, //
     },
-    percpu::Counters,
+    percpu::{
+        CounterSet,
+        Counters, //
+    },
     prelude::*,
     skb::IpProtocol,
     sysfs::Dir, //
@@ -35,18 +38,42 @@ use crate::{
     protocol::Protocol, //
 };
 
-rnet::counters! {
-    /// What is counted besides the packets themselves, which the histogram of lengths counts.
-    pub(crate) enum Count {
-        /// Bytes of all packets, without the Ethernet header.
-        Bytes,
-        /// Packets that the backlog did not take.
-        Dropped,
-    }
+/// The packets by length. A bucket for every length that a packet can say it has, so that none is
+/// compared with the last one; there are none of 512 KiB and more.
+pub(crate) type Length = Log2<33>;
+
+/// What is counted. All of it is in one block, which a packet finds with one pointer.
+#[derive(Clone, Copy)]
+pub(crate) enum Counter {
+    /// Bytes of all packets, without the Ethernet header. The packets themselves are those that
+    /// are counted by length.
+    Bytes,
+    /// Packets that the backlog did not take.
+    Dropped,
+    /// Packets of a length.
+    Length(Length),
+    /// Packets of a protocol.
+    Protocol(Protocol),
 }
 
-/// The packets by length: the last bucket begins at 512 KiB, where no packet comes to.
-pub(crate) type Length = Log2<20>;
+impl Counter {
+    const LENGTHS: usize = 2;
+    const PROTOCOLS: usize = Self::LENGTHS + Length::LEN;
+}
+
+impl CounterSet for Counter {
+    const LEN: usize = Self::PROTOCOLS + Protocol::LEN;
+
+    #[inline(always)]
+    fn index(self) -> usize {
+        match self {
+            Self::Bytes => 0,
+            Self::Dropped => 1,
+            Self::Length(length) => Self::LENGTHS + length.index(),
+            Self::Protocol(protocol) => Self::PROTOCOLS + protocol.index(),
+        }
+    }
+}
 
 /// How rlo carries a namespace's local packets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,9 +87,7 @@ pub(crate) enum Mode {
 /// What is there for one namespace.
 #[pin_data]
 pub(crate) struct State {
-    pub(crate) counters: Counters<Count>,
-    pub(crate) lengths: Counters<Length>,
-    pub(crate) protocols: Counters<Protocol>,
+    pub(crate) counters: Counters<Counter>,
     replaced: Atomic<u32>,
     ctx: ModuleCtx,
     #[pin]
@@ -126,29 +151,30 @@ impl State {
     /// Counts a packet, before the backlog has it.
     #[inline(always)]
     pub(crate) fn count(&self, len: u32, ip: IpProtocol) {
-        self.lengths.add(Length::of(u64::from(len)), 1);
-        self.counters.add(Count::Bytes, u64::from(len));
-        self.protocols.add(Protocol::of(ip), 1);
+        let counters = self.counters.borrow();
+        counters.add(Counter::Length(Length::of(u64::from(len))), 1);
+        counters.add(Counter::Bytes, u64::from(len));
+        counters.add(Counter::Protocol(Protocol::of(ip)), 1);
     }
 
     /// Counts that the packet was dropped. After [`count`](Self::count), so that a reader who
     /// begins with the drops never sees more of them than packets.
     #[inline]
     pub(crate) fn count_drop(&self) {
-        self.counters.add(Count::Dropped, 1);
+        self.counters.add(Counter::Dropped, 1);
     }
 
     /// All packets, and those of them that were dropped.
     pub(crate) fn packets(&self) -> (u64, u64) {
-        let dropped = self.counters.sum(Count::Dropped);
-        let sum = Length::all().fold(0u64, |sum, l| sum.wrapping_add(self.lengths.sum(l)));
+        let dropped = self.counters.sum(Counter::Dropped);
+        let sum = Length::all().fold(0u64, |sum, l| sum.wrapping_add(self.counters.sum(Counter::Length(l))));
         (sum, dropped)
     }
 
     /// The same of one CPU.
     pub(crate) fn packets_of(&self, cpu: CpuId) -> (u64, u64) {
-        let dropped = self.counters.read(Count::Dropped, cpu);
-        let sum = Length::all().fold(0u64, |sum, l| sum.wrapping_add(self.lengths.read(l, cpu)));
+        let dropped = self.counters.read(Counter::Dropped, cpu);
+        let sum = Length::all().fold(0u64, |sum, l| sum.wrapping_add(self.counters.read(Counter::Length(l), cpu)));
         (sum, dropped)
     }
 
@@ -166,8 +192,6 @@ impl Pernet for State {
         Arc::pin_init(
             try_pin_init!(State {
                 counters: Counters::new()?,
-                lengths: Counters::new()?,
-                protocols: Counters::new()?,
                 replaced: Atomic::new(0),
                 ctx: cx.ctx(),
                 takeover <- new_mutex!(None),

@@ -121,16 +121,21 @@ impl<C: CounterSet> Counters<C> {
         })
     }
 
+    /// The block itself, for a place where several of its counters are added to: it is found once.
+    #[inline(always)]
+    pub fn borrow(&self) -> Borrowed<'_, C> {
+        // INVARIANT: By the type invariant, for as long as the borrow.
+        Borrowed {
+            ptr: self.ptr,
+            _counters: PhantomData,
+        }
+    }
+
     /// Where counter `c` lies. `None` if a hand-written [`CounterSet`] breaks its contract; for
     /// the ones that `counters!` makes, the compiler removes the check.
     #[inline]
     fn at(&self, c: C) -> Option<*mut u64> {
-        let index = c.index();
-        if index < C::LEN {
-            Some(self.ptr.as_ptr().wrapping_add(index))
-        } else {
-            None
-        }
+        place(self.ptr, c)
     }
 
     /// Adds `val` to this CPU's counter `c`; it wraps at 2^64. Any context.
@@ -158,6 +163,34 @@ impl<C: CounterSet> Counters<C> {
     /// The sum over all CPUs. Not a snapshot: other CPUs may count meanwhile.
     pub fn sum(&self, c: C) -> u64 {
         possible_cpus().fold(0, |sum, cpu| sum.wrapping_add(self.read(c, cpu)))
+    }
+}
+
+/// Where counter `c` of the block at `ptr` lies.
+#[inline(always)]
+fn place<C: CounterSet>(ptr: NonNull<u64>, c: C) -> Option<*mut u64> {
+    let index = c.index();
+    (index < C::LEN).then(|| ptr.as_ptr().wrapping_add(index))
+}
+
+/// The block of [`Counters`], borrowed; see [`Counters::borrow`].
+///
+/// # Invariants
+///
+/// `ptr` is the allocation of `Counters` that live for `'a`.
+pub struct Borrowed<'a, C: CounterSet> {
+    ptr: NonNull<u64>,
+    _counters: PhantomData<&'a Counters<C>>,
+}
+
+impl<C: CounterSet> Borrowed<'_, C> {
+    /// As [`Counters::add`].
+    #[inline(always)]
+    pub fn add(&self, c: C, val: u64) {
+        if let Some(ptr) = place(self.ptr, c) {
+            // SAFETY: By the type invariant `ptr` points into a live per-CPU allocation.
+            unsafe { nb::this_cpu_add_u64(ptr, val) };
+        }
     }
 }
 

@@ -62,8 +62,8 @@ impl IpProtocol {
 /// Dropping it frees it as lost.
 pub struct Looped<'call> {
     skb: TxSkb<'call>,
-    /// The EtherType, in network order.
-    protocol: u16,
+    /// What its IP header says.
+    ip: IpProtocol,
 }
 
 /// A packet that could not be looped back and is gone. What [`TxSkb::loop_back`] fails with.
@@ -87,13 +87,14 @@ impl<'call> TxSkb<'call> {
     ///
     /// A packet too short for an Ethernet header in its linear part is dropped with
     /// [`DropReason::PKT_TOO_SMALL`] and counted in the device's `tx_dropped`.
-    #[inline]
+    #[inline(always)]
     pub fn loop_back(self, cx: &XmitCx<'_>) -> Result<Looped<'call>, TooShort<'call>> {
         let skb = self.ptr.as_ptr();
         let dev = cx.dev().as_raw();
 
         // SAFETY: Valid and ours.
-        if unsafe { nb::skb_headlen(skb) } < ETH_HLEN {
+        let linear = unsafe { nb::skb_headlen(skb) };
+        if linear < ETH_HLEN {
             cx.dev().count_tx_dropped();
             return Err(TooShort {
                 len: self.len(),
@@ -101,21 +102,21 @@ impl<'call> TxSkb<'call> {
             });
         }
 
+        // Before the header is gone: how long the packet is does not have to be looked up again.
+        // SAFETY: Valid and ours, with a linear part of this length, an Ethernet header at least.
+        let ip = unsafe { ip_protocol(nb::skb_data(skb), linear) };
+
         // SAFETY: The packet is valid, ours and unshared, with a whole Ethernet header, so that
         // `eth_type_trans()` may pull it. `dev` is the device of this call, which stays registered
         // until the RCU read side of the call ends; the backlog is flushed before it goes away.
-        let protocol = unsafe {
+        unsafe {
             nb::skb_clear_tstamp(skb);
             nb::skb_orphan(skb);
             nb::skb_dst_force(skb);
             let protocol = nb::eth_type_trans(skb, dev);
             nb::skb_set_protocol(skb, protocol);
-            protocol
-        };
-        Ok(Looped {
-            skb: self,
-            protocol,
-        })
+        }
+        Ok(Looped { skb: self, ip })
     }
 }
 
@@ -131,8 +132,7 @@ impl<'call> Looped<'call> {
     /// short.
     #[inline(always)]
     pub fn ip_protocol(&self) -> IpProtocol {
-        // SAFETY: Valid and ours; the data begins behind the Ethernet header.
-        unsafe { ip_protocol(self.skb.ptr.as_ptr(), self.protocol) }
+        self.ip
     }
 
     /// Hands the packet to the backlog of a CPU. Whether the backlog took it; if not, the core has
@@ -146,23 +146,24 @@ impl<'call> Looped<'call> {
     }
 }
 
-/// What the IP header at the start of the packet's data says.
+/// What the IP header behind the Ethernet header at `frame` says.
 ///
 /// # Safety
 ///
-/// `skb` must be valid and the caller's; `protocol` is its EtherType in network order.
+/// `frame` must be the start of `len` bytes that can be read, at least [`ETH_HLEN`].
 #[inline(always)]
-unsafe fn ip_protocol(skb: *const nb::sk_buff, protocol: u16) -> IpProtocol {
+unsafe fn ip_protocol(frame: *const u8, len: u32) -> IpProtocol {
     const IPV4: u16 = (nb::ETH_P_IP as u16).to_be();
     const IPV6: u16 = (nb::ETH_P_IPV6 as u16).to_be();
-    // Lengths of the headers, and where the field is in them: RFC 791, RFC 8200.
-    // SAFETY: By the requirement; each byte is read from a linear part that is long enough.
+    // Where the EtherType is, lengths of the headers, and where the field is in them: IEEE 802.3,
+    // RFC 791, RFC 8200.
+    // SAFETY: By the requirement; each byte is read from a part that is long enough.
     unsafe {
-        let len = nb::skb_headlen(skb);
-        if protocol == IPV4 && len >= 20 {
-            IpProtocol::v4(*nb::skb_data(skb).add(9))
-        } else if protocol == IPV6 && len >= 40 {
-            IpProtocol::v6(*nb::skb_data(skb).add(6))
+        let protocol = frame.add(12).cast::<u16>().read_unaligned();
+        if protocol == IPV4 && len >= ETH_HLEN + 20 {
+            IpProtocol::v4(*frame.add(14 + 9))
+        } else if protocol == IPV6 && len >= ETH_HLEN + 40 {
+            IpProtocol::v6(*frame.add(14 + 6))
         } else {
             IpProtocol::NONE
         }
