@@ -207,7 +207,7 @@ pub(crate) fn free_tables() {
             nb::synchronize_rcu_tasks()
         };
         #[cfg(not(CONFIG_TASKS_RCU))]
-        // SAFETY: As above.
+        // SAFETY: Process context without locks, at the end of the module; it may sleep.
         unsafe {
             nb::synchronize_rcu()
         };
