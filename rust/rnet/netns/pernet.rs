@@ -122,16 +122,19 @@ struct Area {
     owned: Atomic<*mut c_void>,
 }
 
+/// No id: behind the end of every namespace's array, whose length is compared with it anyway.
+const OFF: u32 = u32::MAX;
+
 /// Finds the state of type `T` in a namespace. A `static` of the driver.
 ///
 /// # Invariants
 ///
-/// While `live` is not 0, and for one grace period after it was cleared, it is an id of
+/// While `live` is not [`OFF`], and for one grace period after it was cleared, it is an id of
 /// `net_generic()` that finds an `Area` in a namespace, or nothing where it was not made yet.
 pub struct Slot<T: Pernet> {
     id: Atomic<u32>,
     taken: Atomic<u32>,
-    /// The same as `id` while the callbacks are registered, else 0.
+    /// The same as `id` while the callbacks are registered, else [`OFF`].
     live: Atomic<u32>,
     /// The task that registers the callbacks.
     registering: Atomic<*mut c_void>,
@@ -150,7 +153,7 @@ impl<T: Pernet> Slot<T> {
         Self {
             id: Atomic::new(0),
             taken: Atomic::new(0),
-            live: Atomic::new(0),
+            live: Atomic::new(OFF),
             registering: Atomic::new(null_mut()),
             ops: Opaque::zeroed(),
             _data: PhantomData,
@@ -182,11 +185,9 @@ impl<T: Pernet> Slot<T> {
         // call.
         // SAFETY: A member of `self`.
         let id = unsafe { nb::smp_load_acquire_u32(self.live.as_ptr()) };
-        if id == 0 {
-            return None;
-        }
-        // SAFETY: `live` is set, and the caller's RCU read side keeps it readable. The core has
-        // allocated and zeroed `ops.size` bytes, or the namespace has not come to this slot.
+        // SAFETY: `OFF` finds nothing. Otherwise `live` is set, and the caller's RCU read side keeps
+        // it readable. The core has allocated and zeroed `ops.size` bytes, or the namespace has not
+        // come to this slot.
         let area = unsafe {
             nb::net_generic_rcu(net.as_raw(), id)
                 .cast::<Area>()
@@ -387,7 +388,7 @@ impl<T: Pernet> Registered for Inner<T> {
         let slot = T::SLOT.get();
         // From here on `get()` finds nothing; readers that were in time are waited for by the core
         // between the `pre_exit` and `exit` callbacks.
-        slot.live.store(0, Release);
+        slot.live.store(OFF, Release);
         // SAFETY: Registered before, once because of the exchange; process context.
         unsafe {
             match T::KIND {
