@@ -43,7 +43,9 @@ static TOTAL: [Attribute<State>; 8] = [
     }),
     Attribute::ro(c"owner", show_owner),
     Attribute::ro(c"packets", |s, page| show(page, s.packets().0)),
-    Attribute::ro(c"bytes", |s, page| show(page, s.counters.sum(Counter::Bytes))),
+    Attribute::ro(c"bytes", |s, page| {
+        show(page, s.counters.sum(Counter::Bytes))
+    }),
     Attribute::ro(c"accepted", |s, page| show_accepted(page, s.packets())),
     Attribute::ro(c"dropped", |s, page| show(page, s.packets().1)),
     Attribute::ro(c"length_log2", |s, page| {
@@ -71,7 +73,9 @@ static ONE_CPU: [Attribute<OneCpu>; 5] = [
         show(page, s.state.packets_of(s.cpu).1)
     }),
     Attribute::ro(c"length_log2", |s, page| {
-        show_lengths(page, |length| s.state.counters.read(Counter::Length(length), s.cpu))
+        show_lengths(page, |length| {
+            s.state.counters.read(Counter::Length(length), s.cpu)
+        })
     }),
 ];
 

@@ -167,14 +167,18 @@ impl State {
     /// All packets, and those of them that were dropped.
     pub(crate) fn packets(&self) -> (u64, u64) {
         let dropped = self.counters.sum(Counter::Dropped);
-        let sum = Length::all().fold(0u64, |sum, l| sum.wrapping_add(self.counters.sum(Counter::Length(l))));
+        let sum = Length::all().fold(0u64, |sum, l| {
+            sum.wrapping_add(self.counters.sum(Counter::Length(l)))
+        });
         (sum, dropped)
     }
 
     /// The same of one CPU.
     pub(crate) fn packets_of(&self, cpu: CpuId) -> (u64, u64) {
         let dropped = self.counters.read(Counter::Dropped, cpu);
-        let sum = Length::all().fold(0u64, |sum, l| sum.wrapping_add(self.counters.read(Counter::Length(l), cpu)));
+        let sum = Length::all().fold(0u64, |sum, l| {
+            sum.wrapping_add(self.counters.read(Counter::Length(l), cpu))
+        });
         (sum, dropped)
     }
 

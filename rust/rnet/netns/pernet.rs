@@ -129,12 +129,12 @@ const OFF: u32 = u32::MAX;
 ///
 /// # Invariants
 ///
-/// While `live` is not [`OFF`], and for one grace period after it was cleared, it is an id of
+/// While `live` is not `OFF`, and for one grace period after it was cleared, it is an id of
 /// `net_generic()` that finds an `Area` in a namespace, or nothing where it was not made yet.
 pub struct Slot<T: Pernet> {
     id: Atomic<u32>,
     taken: Atomic<u32>,
-    /// The same as `id` while the callbacks are registered, else [`OFF`].
+    /// The same as `id` while the callbacks are registered, else `OFF`.
     live: Atomic<u32>,
     /// The task that registers the callbacks.
     registering: Atomic<*mut c_void>,
@@ -185,9 +185,8 @@ impl<T: Pernet> Slot<T> {
         // call.
         // SAFETY: A member of `self`.
         let id = unsafe { nb::smp_load_acquire_u32(self.live.as_ptr()) };
-        // SAFETY: `OFF` finds nothing. Otherwise `live` is set, and the caller's RCU read side keeps
-        // it readable. The core has allocated and zeroed `ops.size` bytes, or the namespace has not
-        // come to this slot.
+        // SAFETY: `OFF` finds nothing. Else the caller's RCU read side keeps it readable; the core has
+        // allocated and zeroed `ops.size` bytes, or the namespace has not come to this slot.
         let area = unsafe {
             nb::net_generic_rcu(net.as_raw(), id)
                 .cast::<Area>()
