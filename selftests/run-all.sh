@@ -25,8 +25,8 @@ HOST=(
 	"selftests/vm/test-vm.sh|300|selftests/vm/test-vm.sh"
 )
 # Programs by boot, what comes and goes first, as a deadline (.ci/run) may cut off the last
-# ones on the debug kernel, where ports are the last; after a bar each what else selftests/vm/run is told: what leaves
-# the module alone, and what loads and removes it. @ports: two NICs on one wire. @hostile: and
+# ones on the debug kernel, where ports are the last; after a bar each what else
+# selftests/vm/run is told: what leaves the module alone, and what loads and removes it. @ports: two NICs on one wire. @hostile: and
 # somebody else on it, and the VM's memory in a file.
 BOOTS=(
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"

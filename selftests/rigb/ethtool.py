@@ -77,8 +77,9 @@ def coalescing_works():
         pair.exchange(source=1, count=2000, size=60, window=50)
         counts.append(interrupts(pair.devices[0]) - before)
     ktap.note("interrupts for 2000 datagrams: %d, held back: %d" % tuple(counts))
-    # A kernel that takes longer for a packet than the interval is has as many either way.
-    ktap.check(counts[1] * 2 < counts[0] or ktap.SLOW > 1, "%s" % counts)
+    if ktap.SLOW > 1 and counts[1] * 2 >= counts[0]:
+        raise ktap.Skip("this kernel takes longer for a packet than the interval is: as many interrupts either way")
+    ktap.check(counts[1] * 2 < counts[0], "%s" % counts)
 
 
 @ktap.case(limit=120)
