@@ -131,8 +131,7 @@ impl<C: CounterSet> Counters<C> {
         }
     }
 
-    /// Where counter `c` lies. `None` if a hand-written [`CounterSet`] breaks its contract; for
-    /// the ones that `counters!` makes, the compiler removes the check.
+    /// Where counter `c` lies, as `place()` says.
     #[inline]
     fn at(&self, c: C) -> Option<*mut u64> {
         place(self.ptr, c)
@@ -141,10 +140,7 @@ impl<C: CounterSet> Counters<C> {
     /// Adds `val` to this CPU's counter `c`; it wraps at 2^64. Any context.
     #[inline(always)]
     pub fn add(&self, c: C, val: u64) {
-        if let Some(ptr) = self.at(c) {
-            // SAFETY: By the type invariant `ptr` points into a live per-CPU allocation.
-            unsafe { nb::this_cpu_add_u64(ptr, val) };
-        }
+        self.borrow().add(c, val);
     }
 
     /// The value that `cpu` has counted. Any context; 0 for a CPU that cannot exist.
@@ -166,7 +162,8 @@ impl<C: CounterSet> Counters<C> {
     }
 }
 
-/// Where counter `c` of the block at `ptr` lies.
+/// Where counter `c` of the block at `ptr` lies. `None` if a hand-written [`CounterSet`] breaks its
+/// contract; for the ones that `counters!` makes, the compiler removes the check.
 #[inline(always)]
 fn place<C: CounterSet>(ptr: NonNull<u64>, c: C) -> Option<*mut u64> {
     let index = c.index();
