@@ -82,6 +82,18 @@ __rnet_helper void rnet_helper_netdev_set_vlan_features(struct net_device *dev, 
 	dev->vlan_features = features;
 }
 
+__rnet_helper bool rnet_helper_netif_device_present(const struct net_device *dev)
+{
+	return netif_device_present(dev);
+}
+
+__rnet_helper void rnet_helper_netdev_set_tunnel_features(struct net_device *dev, u64 inner,
+							  u64 partial)
+{
+	dev->hw_enc_features = inner;
+	dev->gso_partial_features = partial;
+}
+
 __rnet_helper const u8 *rnet_helper_netdev_addr(const struct net_device *dev)
 {
 	return dev->dev_addr;

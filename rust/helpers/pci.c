@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 
 __rnet_helper struct device *rnet_helper_pci_dev_device(struct pci_dev *pdev)
 {
@@ -72,4 +73,53 @@ __rnet_helper void rnet_helper_pci_driver_set_pm(struct pci_driver *drv,
 __rnet_helper struct pci_dev *rnet_helper_to_pci_dev(struct device *dev)
 {
 	return to_pci_dev(dev);
+}
+
+__rnet_helper bool rnet_helper_device_has_driver_override(struct device *dev)
+{
+	return device_has_driver_override(dev);
+}
+
+__rnet_helper int rnet_helper_device_set_driver_override(struct device *dev, const char *name)
+{
+	return device_set_driver_override(dev, name);
+}
+
+__rnet_helper int rnet_helper_pci_driver_attach(struct pci_driver *drv, struct device *dev)
+{
+	return device_driver_attach(&drv->driver, dev);
+}
+
+__rnet_helper bool rnet_helper_device_can_wakeup(struct device *dev)
+{
+	return device_can_wakeup(dev);
+}
+
+/* The last step of a shutdown, if the machine is switched off after it. */
+__rnet_helper void rnet_helper_pci_power_off(struct pci_dev *pdev, bool wake)
+{
+	if (system_state != SYSTEM_POWER_OFF)
+		return;
+	pci_wake_from_d3(pdev, wake);
+	pci_set_power_state(pdev, PCI_D3hot);
+}
+
+__rnet_helper int rnet_helper_pm_runtime_resume_and_get(struct device *dev)
+{
+	return pm_runtime_resume_and_get(dev);
+}
+
+__rnet_helper void rnet_helper_pm_runtime_put(struct device *dev)
+{
+	pm_runtime_put(dev);
+}
+
+__rnet_helper void rnet_helper_pm_runtime_put_noidle(struct device *dev)
+{
+	pm_runtime_put_noidle(dev);
+}
+
+__rnet_helper void rnet_helper_pm_runtime_get_noresume(struct device *dev)
+{
+	pm_runtime_get_noresume(dev);
 }

@@ -4,6 +4,7 @@
 #include <linux/if_vlan.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
+#include <linux/udp.h>
 #include <net/checksum.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
@@ -87,6 +88,16 @@ __rnet_helper int rnet_helper_skb_put_padto(struct sk_buff *skb, unsigned int le
 	return skb_put_padto(skb, len);
 }
 
+__rnet_helper unsigned int rnet_helper_skb_gso_type(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->gso_type;
+}
+
+__rnet_helper bool rnet_helper_skb_encapsulation(const struct sk_buff *skb)
+{
+	return skb->encapsulation;
+}
+
 __rnet_helper unsigned int rnet_helper_skb_tcp_doff(const struct sk_buff *skb)
 {
 	return ((const struct tcphdr *)skb_checksum_start(skb))->doff * 4;
@@ -94,18 +105,36 @@ __rnet_helper unsigned int rnet_helper_skb_tcp_doff(const struct sk_buff *skb)
 
 /*
  * What a device wants that writes the lengths and checksums of each segment itself: no length
- * in the IP header and in the pseudo header.
+ * in the IP header and in the pseudo header. Where it takes all headers of a tunnel for the IP
+ * header, it adds up all of them for the checksum; what does not belong to the outer IP header
+ * is taken off in advance.
  */
-__rnet_helper void rnet_helper_skb_tcp_gso_prepare(struct sk_buff *skb, bool v4)
+__rnet_helper void rnet_helper_skb_gso_prepare(struct sk_buff *skb, bool v4, bool udp)
 {
-	struct tcphdr *th = (struct tcphdr *)skb_checksum_start(skb);
+	unsigned char *start = skb_checksum_start(skb);
 	u32 paylen = skb->len - skb_checksum_start_offset(skb);
+	struct iphdr *iph = ip_hdr(skb);
 
-	if (v4) {
-		ip_hdr(skb)->tot_len = 0;
-		ip_hdr(skb)->check = 0;
-	} else {
+	if (!v4) {
 		ipv6_hdr(skb)->payload_len = 0;
+	} else if (skb_shinfo(skb)->gso_type & SKB_GSO_PARTIAL) {
+		unsigned char *behind = (unsigned char *)iph + iph->ihl * 4;
+
+		iph->tot_len = 0;
+		iph->check = csum_fold(csum_partial(behind, start - behind, 0));
+	} else {
+		iph->tot_len = 0;
+		iph->check = 0;
 	}
-	csum_replace_by_diff(&th->check, (__force __wsum)htonl(paylen));
+	if (udp)
+		csum_replace_by_diff(&((struct udphdr *)start)->check,
+				     (__force __wsum)htonl(paylen));
+	else
+		csum_replace_by_diff(&((struct tcphdr *)start)->check,
+				     (__force __wsum)htonl(paylen));
+}
+
+__rnet_helper u64 rnet_helper_vlan_features_check(struct sk_buff *skb, u64 features)
+{
+	return vlan_features_check(skb, features);
 }

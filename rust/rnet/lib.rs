@@ -65,7 +65,8 @@ pub mod trace;
 
 pub use param::{
     Param,
-    ParamType, //
+    ParamType,
+    TextParam, //
 };
 #[doc(hidden)]
 pub use {

@@ -6,12 +6,23 @@
 //! [`module_param!`](crate::module_param) declares one that is a file under
 //! `/sys/module/<module>/parameters/`, like the C macro `module_param()`.
 
-use core::marker::PhantomData;
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ptr::null, //
+};
 
-use kernel::sync::atomic::{
-    Atomic,
-    AtomicType,
-    Relaxed, //
+use kernel::{
+    ffi::c_char,
+    str::{
+        CStr,
+        CStrExt, //
+    },
+    sync::atomic::{
+        Atomic,
+        AtomicType,
+        Relaxed, //
+    }, //
 };
 use net_bindings as nb;
 
@@ -73,6 +84,34 @@ impl<T: ParamType> Param<T> {
     }
 }
 
+/// The value of a parameter that is a text, given when the module is loaded. Declared by
+/// [`module_param!`](crate::module_param).
+#[repr(transparent)]
+pub struct TextParam(UnsafeCell<*const c_char>);
+
+// SAFETY: Written by the kernel while it reads the parameters, before the module begins, and never
+// again: the macro refuses a mode with which it could be.
+unsafe impl Sync for TextParam {}
+
+impl TextParam {
+    #[doc(hidden)]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(null()))
+    }
+
+    /// The kernel's functions to set and show it. C type: `struct kernel_param_ops`.
+    #[doc(hidden)]
+    pub const OPS: *const nb::kernel_param_ops = &raw const nb::param_ops_charp;
+
+    /// The text; `None` if there was none. Any context.
+    pub fn get(&self) -> Option<&'static CStr> {
+        // SAFETY: Not written any more once code of the module runs.
+        let text = unsafe { *self.0.get() };
+        // SAFETY: A string of the kernel, which it frees after the module has ended.
+        (!text.is_null()).then(|| unsafe { CStr::from_char_ptr(text) })
+    }
+}
+
 /// Copies a string literal into an array, for a static in `.modinfo`.
 #[doc(hidden)]
 pub const fn __modinfo<const N: usize>(text: &str) -> [u8; N] {
@@ -87,7 +126,8 @@ pub const fn __modinfo<const N: usize>(text: &str) -> [u8; N] {
 }
 
 /// Declares a module parameter that root can read and change under
-/// `/sys/module/<module>/parameters/`. Types: `bool` and `u32`. C macro: `module_param()`.
+/// `/sys/module/<module>/parameters/`. Types: `bool` and `u32`; and `text`, which cannot be changed
+/// later and has no default. C macro: `module_param()`.
 ///
 /// # Examples
 ///
@@ -103,17 +143,40 @@ pub const fn __modinfo<const N: usize>(text: &str) -> [u8; N] {
 macro_rules! module_param {
     (
         $(#[$meta:meta])*
+        static $name:ident: text, mode: $mode:expr, $desc:literal;
+    ) => {
+        $(#[$meta])*
+        #[allow(non_upper_case_globals)]
+        pub(crate) static $name: $crate::TextParam = $crate::TextParam::new();
+
+        const _: () = const {
+            assert!($mode & 0o222 == 0, "a text cannot be changed later")
+        };
+        $crate::__module_param!($name, $mode, $desc, "charp", $crate::TextParam::OPS);
+    };
+    (
+        $(#[$meta:meta])*
         static $name:ident: $type:ident = $default:expr, mode: $mode:expr, $desc:literal;
     ) => {
         $(#[$meta])*
         #[allow(non_upper_case_globals)]
         pub(crate) static $name: $crate::Param<$type> = $crate::Param::new($default);
 
+        $crate::__module_param!(
+            $name, $mode, $desc, $crate::__param_type_name!($type),
+            <$type as $crate::ParamType>::OPS
+        );
+    };
+}
+
+/// The entries of a parameter in the module's tables.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __module_param {
+    ($name:ident, $mode:expr, $desc:literal, $type:expr, $ops:expr) => {
         const _: () = {
             const PARM: &str = concat!("parm=", stringify!($name), ":", $desc, "\0");
-            const PARMTYPE: &str = concat!(
-                "parmtype=", stringify!($name), ":", $crate::__param_type_name!($type), "\0"
-            );
+            const PARMTYPE: &str = concat!("parmtype=", stringify!($name), ":", $type, "\0");
 
             #[link_section = ".modinfo"]
             #[used(compiler)]
@@ -141,7 +204,7 @@ macro_rules! module_param {
                         mod_: unsafe {
                             (&raw const $crate::kernel::bindings::__this_module).cast_mut()
                         },
-                        ops: <$type as $crate::ParamType>::OPS.cast(),
+                        ops: $ops.cast(),
                         perm: $mode,
                         level: -1,
                         flags: 0,

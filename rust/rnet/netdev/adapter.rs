@@ -38,6 +38,7 @@ use super::{
 use crate::{
     rtnl::Rtnl,
     skb::{
+        Headers,
         TxSkb,
         XmitCx, //
     },
@@ -114,6 +115,11 @@ impl<T: Driver> Adapter<T> {
         },
         ndo_set_features: if T::HAS_SET_FEATURES {
             Some(Self::set_features)
+        } else {
+            None
+        },
+        ndo_features_check: if T::HAS_FEATURES_CHECK {
+            Some(Self::features_check)
         } else {
             None
         },
@@ -302,6 +308,27 @@ impl<T: Driver> Adapter<T> {
             data.set_features(device, Features::from_raw(features), &rtnl)?;
             Ok(0)
         })
+    }
+
+    unsafe extern "C" fn features_check(
+        skb: *mut nb::sk_buff,
+        dev: *mut nb::net_device,
+        features: u64,
+    ) -> u64 {
+        // SAFETY: The packet is the core's and valid; this is in its transmit path, with RCU held,
+        // on a registered device of `T`.
+        unsafe {
+            // With this callback the core leaves out its own: no checksums behind several tags.
+            let features = nb::vlan_features_check(skb, features);
+            if !nb::skb_csum_partial(skb) {
+                return features;
+            }
+            let headers = Headers::of(skb);
+            Self::data(dev)
+                .features_check(&headers, Features::from_raw(features))
+                .as_raw()
+                & features
+        }
     }
 
     unsafe extern "C" fn set_rx_mode(dev: *mut nb::net_device) {

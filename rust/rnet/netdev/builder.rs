@@ -171,6 +171,17 @@ impl<T: Driver> Builder<T> {
         self
     }
 
+    /// The offloads that packets in a tunnel can use, and the kinds of segmentation for which the
+    /// stack has to prepare packets first ([`Features::GSO_PARTIAL`]). C members:
+    /// `dev->hw_enc_features`, `dev->gso_partial_features`.
+    pub fn tunnel_features(self, inner: Features, partial: Features) -> Self {
+        // SAFETY: A device of our own, not registered.
+        unsafe {
+            nb::netdev_set_tunnel_features(self.dev.as_ptr(), inner.as_raw(), partial.as_raw())
+        };
+        self
+    }
+
     /// The largest packet that segmentation offload may be given, in bytes. What is used at first
     /// stays at 64 KiB until `ip link set` raises it. C function: `netif_set_tso_max_size()`.
     pub fn tso_max_size(self, size: u32) -> Self {

@@ -16,6 +16,7 @@ use crate::{
     ethtool::EthtoolTable,
     rtnl::Rtnl,
     skb::{
+        Headers,
         Queueing,
         TxSkb,
         Xmit,
@@ -129,6 +130,13 @@ pub trait Driver: Sized + Send + Sync + 'static {
 
     /// Switches the hardware to `features`. RTNL; may sleep. C callback: `ndo_set_features`.
     fn set_features(&self, _dev: &Device, _features: Features, _rtnl: &Rtnl) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Which of `features` the device can do for a packet with these headers. Softirqs off; must
+    /// not sleep. Without it: all that the core's own check leaves. C callback:
+    /// `ndo_features_check`.
+    fn features_check(&self, _headers: &Headers, _features: Features) -> Features {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

@@ -59,11 +59,45 @@ features! {
     VLAN_FILTER = NETIF_F_HW_VLAN_CTAG_FILTER,
     /// Damaged frames come in, too.
     RXALL = NETIF_F_RXALL,
+    /// UDP segmentation: datagrams of one length out of one packet (USO).
+    UDP_SEGMENTATION = NETIF_F_GSO_UDP_L4,
+    /// Segments of one packet may have IPv4 identifications that do not count up.
+    TSO_MANGLEID = NETIF_F_TSO_MANGLEID,
+    /// Segmentation where the stack has prepared all headers that the device does not know, the
+    /// same ones for each segment: see [`Self::TUNNELS`].
+    GSO_PARTIAL = NETIF_F_GSO_PARTIAL,
+    /// Segmentation of what is in a GRE tunnel.
+    GSO_GRE = NETIF_F_GSO_GRE,
+    /// Segmentation of what is in a GRE tunnel with a checksum.
+    GSO_GRE_CSUM = NETIF_F_GSO_GRE_CSUM,
+    /// Segmentation of what is in an IP tunnel over IPv4.
+    GSO_IPXIP4 = NETIF_F_GSO_IPXIP4,
+    /// Segmentation of what is in an IP tunnel over IPv6.
+    GSO_IPXIP6 = NETIF_F_GSO_IPXIP6,
+    /// Segmentation of what is in a UDP tunnel (VXLAN, Geneve).
+    GSO_UDP_TUNNEL = NETIF_F_GSO_UDP_TUNNEL,
+    /// Segmentation of what is in a UDP tunnel with a checksum.
+    GSO_UDP_TUNNEL_CSUM = NETIF_F_GSO_UDP_TUNNEL_CSUM,
 }
 
 impl Features {
     /// None.
     pub const EMPTY: Self = Self(0);
+
+    /// Segmentation of what is in any tunnel.
+    pub const TUNNELS: Self = Self::GSO_GRE
+        .with(Self::GSO_GRE_CSUM)
+        .with(Self::GSO_IPXIP4)
+        .with(Self::GSO_IPXIP6)
+        .with(Self::GSO_UDP_TUNNEL)
+        .with(Self::GSO_UDP_TUNNEL_CSUM);
+
+    /// What the device has to read headers of TCP, UDP or SCTP for on transmit.
+    pub const TX_HEADERS: Self = Self::HW_CSUM
+        .with(Self::SCTP_CRC)
+        .with(Self::UDP_SEGMENTATION)
+        .with(Self::TSO)
+        .with(Self::TSO6);
 
     /// Whether all of `other` are in this set.
     pub const fn contains(self, other: Self) -> bool {

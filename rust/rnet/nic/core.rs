@@ -13,18 +13,23 @@ use core::{
 use kernel::{
     error::to_result,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
     },
 };
 use net_bindings as nb;
 
 use super::{
+    activity::Activity,
     running::Running,
     shared::Shared,
     Driver,
-    Nic, //
+    Nic,
+    Wake, //
 };
 use crate::{
     pci::Resources,
@@ -62,7 +67,6 @@ pub struct Core<D: Driver> {
     queues: Atomic<u32>,
     tx_len: Atomic<u32>,
     rx_len: Atomic<u32>,
-    recoveries: Atomic<u32>,
     /// Whether the device was reset, by somebody else or by a failure, since it last was up.
     strange: Atomic<bool>,
     #[pin]
@@ -83,25 +87,31 @@ impl<D: Driver> Core<D> {
         driver: D,
         netdev: NonNull<nb::net_device>,
         resources: NonNull<Resources>,
+        activity: Arc<Activity>,
         first: u32,
     ) -> impl PinInit<Self, Error> {
+        let wake = if D::HAS_WAKES {
+            driver.wakes()
+        } else {
+            (Wake::NOTHING, Wake::NOTHING)
+        };
         try_pin_init!(Self {
             driver,
             running: UnsafeCell::new(null_mut()),
             queues: Atomic::new(first),
             tx_len: Atomic::new(D::LIMITS.ring_default),
             rx_len: Atomic::new(D::LIMITS.ring_default),
-            recoveries: Atomic::new(0),
             strange: Atomic::new(false),
             // SAFETY: By the requirement; the work functions find their `Core<D>` from it.
             shared <- unsafe {
                 Shared::new(
                     resources,
                     netdev,
+                    activity,
+                    wake,
                     const { &D::LIMITS },
                     first,
-                    Self::service_work,
-                    Self::recovery_work,
+                    (Self::service_work, Self::recovery_work),
                 )
             },
         }? Error)
@@ -160,16 +170,6 @@ impl<D: Driver> Core<D> {
         self.queues.store(config.queues, Relaxed);
         self.tx_len.store(config.tx_len, Relaxed);
         self.rx_len.store(config.rx_len, Relaxed);
-    }
-
-    /// How often the device was taken down and up again to get it going.
-    pub fn recoveries(&self) -> u32 {
-        self.recoveries.load(Relaxed)
-    }
-
-    pub(super) fn count_recovery(&self) {
-        self.recoveries
-            .store(self.recoveries().wrapping_add(1), Relaxed);
     }
 
     /// Says that nothing is known about the state of the hardware: it is reset before it is used
@@ -313,6 +313,15 @@ impl<D: Driver> Core<D> {
             self.resume();
         }
         Ok(())
+    }
+
+    /// Readies the device, which is down, for sleep. Returns whether it is to wake the machine.
+    pub(crate) fn sleep(&self, _rtnl: &Rtnl) -> bool {
+        let wake = self.shared.wake().get();
+        if D::HAS_SLEEP {
+            self.driver.sleep(&self.nic(), wake);
+        }
+        wake != Wake::NOTHING
     }
 
     /// No recovery any more. Process context, without RTNL.

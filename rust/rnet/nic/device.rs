@@ -23,6 +23,7 @@ use crate::{
     rtnl::Rtnl,
     skb::{
         DropReason,
+        Headers,
         Qdisc,
         TxSkb,
         Xmit,
@@ -50,6 +51,7 @@ impl<D: Driver> netdev::Driver for Core<D> {
     const HAS_STATS64: bool = true;
     const HAS_CHANGE_MTU: bool = true;
     const HAS_FIX_FEATURES: bool = D::HAS_FIX_FEATURES;
+    const HAS_FEATURES_CHECK: bool = D::HAS_FEATURES_CHECK;
     const HAS_SET_FEATURES: bool = true;
     const HAS_SET_RX_MODE: bool = true;
     const HAS_QUIESCE: bool = true;
@@ -105,7 +107,12 @@ impl<D: Driver> netdev::Driver for Core<D> {
     }
 
     fn set_features(&self, _dev: &Device, features: Features, _rtnl: &Rtnl) -> Result {
+        let _awake = self.shared().awake()?;
         self.driver().set_features(&self.nic(), features)
+    }
+
+    fn features_check(&self, headers: &Headers, features: Features) -> Features {
+        self.driver().features_check(headers, features)
     }
 
     fn set_rx_mode(&self, dev: &Device) {
@@ -118,10 +125,12 @@ impl<D: Driver> netdev::Driver for Core<D> {
     }
 
     fn set_address(&self, _dev: &Device, addr: [u8; 6], _rtnl: &Rtnl) -> Result {
+        let _awake = self.shared().awake()?;
         self.driver().set_address(&self.nic(), addr)
     }
 
     fn set_vlan(&self, _dev: &Device, vid: u16, on: bool, _rtnl: &Rtnl) -> Result {
+        let _awake = self.shared().awake()?;
         self.driver().set_vlan(&self.nic(), vid, on)
     }
 

@@ -19,7 +19,8 @@ use super::{
     Pause,
     PauseStats,
     Rings,
-    RmonStats, //
+    RmonStats,
+    Wake, //
 };
 use crate::{
     dma::Descriptor,
@@ -36,6 +37,7 @@ use crate::{
     },
     rtnl::Rtnl,
     skb::{
+        Headers,
         Qdisc,
         TxSkb,
         Xmit, //
@@ -79,6 +81,10 @@ pub struct Identity {
     pub hw_features: Features,
     /// The offloads that VLAN devices can use.
     pub vlan_features: Features,
+    /// The offloads that packets in a tunnel can use.
+    pub tunnel_features: Features,
+    /// What the device can cut only when the stack has prepared the packet for it.
+    pub partial_features: Features,
 }
 
 /// Whose interrupt it was, where all come on one vector.
@@ -197,6 +203,12 @@ pub trait Driver: Sized + Send + Sync + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Which of `features` the device can do for a packet with these headers:
+    /// [`Headers::within`] for most. Softirqs off; must not sleep.
+    fn features_check(&self, _headers: &Headers, _features: Features) -> Features {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// What `ethtool` without options shows. RTNL; may sleep. C callback: `get_link_ksettings`.
     fn link_settings(&self, _nic: &Nic<'_>) -> Result<LinkSettings> {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -235,6 +247,10 @@ pub trait Driver: Sized + Send + Sync + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Whether [`Rss::udp_ports`](super::Rss::udp_ports) can be chosen. The ports of TCP are in the
+    /// hash, those of other protocols are not.
+    const UDP_PORTS: bool = false;
+
     /// Interrupts of `vector` are to be `usecs` microseconds apart at least; 0 for no limit. RTNL,
     /// or softirq in the poll function of the vector.
     fn set_interval(&self, _nic: &Nic<'_>, _vector: u32, _usecs: u32) {
@@ -243,6 +259,17 @@ pub trait Driver: Sized + Send + Sync + 'static {
 
     /// What [`set_interval`](Self::set_interval) is best called with under this load. Softirq.
     fn interval(&self, _load: &Load) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// What can wake the machine, and what does so at first. C callback: `get_wol`.
+    fn wakes(&self) -> (Wake, Wake) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The machine is about to sleep, or to be switched off: the device, which is down, is told
+    /// what wakes it. When it is awake again, [`start`](Self::start) is told to reset it. RTNL.
+    fn sleep(&self, _nic: &Nic<'_>, _wake: Wake) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

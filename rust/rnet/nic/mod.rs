@@ -16,6 +16,7 @@
 //! [`remove`](Driver::remove), the driver's data, vectors, the mapping of the registers, the PCI
 //! device.
 
+mod activity;
 mod core;
 mod device;
 mod driver;
@@ -28,8 +29,13 @@ mod shared;
 pub(crate) mod stat_ops;
 mod stats;
 mod vector;
+mod wake;
 mod work;
 
+pub(crate) use self::activity::{
+    Activity,
+    FILES, //
+};
 pub use self::core::Core;
 pub use self::driver::{
     Cause,
@@ -56,6 +62,7 @@ pub use self::stats::{
     RxStats,
     TxStats, //
 };
+pub use self::wake::Wake;
 pub use crate::irq::Mode;
 
 use ::core::{
@@ -71,7 +78,8 @@ use net_bindings as nb;
 
 use self::{
     moderation::Moderation,
-    shared::Shared, //
+    shared::Shared,
+    wake::WakeSetting, //
 };
 use crate::{
     mmio::Mmio,

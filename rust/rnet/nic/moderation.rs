@@ -4,9 +4,15 @@
 
 use core::cell::Cell;
 
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
+use kernel::sync::{
+    atomic::{
+        Atomic,
+        Relaxed, //
+    },
+    barrier::{
+        smp_mb,
+        Full, //
+    }, //
 };
 use net_bindings as nb;
 
@@ -29,9 +35,19 @@ impl Moderation {
         (self.usecs.load(Relaxed), self.adaptive.load(Relaxed))
     }
 
+    /// The caller sets the vectors after this. A vector that adapts itself meanwhile does so
+    /// before, or asks [`still_adaptive`](Self::still_adaptive) after it and sees it.
     pub(super) fn set(&self, usecs: u32, adaptive: bool) {
         self.usecs.store(usecs, Relaxed);
         self.adaptive.store(adaptive, Relaxed);
+        smp_mb(Full);
+    }
+
+    /// To be asked by a vector that has just set itself to something: if this is false, somebody
+    /// may have set it before, and it has to be set to [`first`](Self::first).
+    pub(super) fn still_adaptive(&self) -> bool {
+        smp_mb(Full);
+        self.adaptive.load(Relaxed)
     }
 
     /// What a vector begins with.
@@ -74,12 +90,10 @@ impl Totals {
     }
 }
 
-/// What a vector remembers to adapt itself: of its NAPI, but for `usecs`.
+/// What a vector's NAPI remembers to adapt the vector.
 pub(super) struct Adapt {
     at: Cell<Totals>,
     nanos: Cell<u64>,
-    /// What the vector is set to.
-    pub(super) usecs: Atomic<u32>,
 }
 
 impl Adapt {
@@ -87,7 +101,6 @@ impl Adapt {
         Self {
             at: Cell::new(Totals::default()),
             nanos: Cell::new(0),
-            usecs: Atomic::new(0),
         }
     }
 

@@ -24,6 +24,8 @@ use net_bindings as nb;
 pub struct Rss {
     table: KVec<Atomic<u32>>,
     key: KVec<Atomic<u32>>,
+    /// Over IPv4, over IPv6.
+    udp_ports: [Atomic<bool>; 2],
 }
 
 impl Rss {
@@ -34,6 +36,7 @@ impl Rss {
         let mut this = Self {
             table: KVec::with_capacity(entries as usize, GFP_KERNEL)?,
             key: KVec::with_capacity(key as usize, GFP_KERNEL)?,
+            udp_ports: [Atomic::new(false), Atomic::new(false)],
         };
         let mut bytes = [0u8; nb::NETDEV_RSS_KEY_LEN as usize];
         let bytes = bytes.get_mut(..key as usize).ok_or(EINVAL)?;
@@ -66,6 +69,18 @@ impl Rss {
         for (place, &byte) in self.key.iter().zip(key) {
             place.store(byte.into(), Relaxed);
         }
+    }
+
+    pub(super) fn set_udp_ports(&self, v6: bool, on: bool) {
+        let [four, six] = &self.udp_ports;
+        (if v6 { six } else { four }).store(on, Relaxed);
+    }
+
+    /// Whether the ports of UDP over IPv4, or over IPv6, are to be in the hash, too, and not only
+    /// the addresses. Off at first: fragments have no ports, so they would overtake each other.
+    pub fn udp_ports(&self, v6: bool) -> bool {
+        let [four, six] = &self.udp_ports;
+        (if v6 { six } else { four }).load(Relaxed)
     }
 
     /// The queue of each entry, in order.

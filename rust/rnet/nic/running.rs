@@ -10,10 +10,7 @@ use core::{
     },
 };
 
-use kernel::{
-    prelude::*,
-    sync::atomic::Relaxed, //
-};
+use kernel::prelude::*;
 use net_bindings as nb;
 
 use super::{
@@ -33,6 +30,7 @@ use crate::{
         Mode, //
     },
     napi::Budget,
+    pci::Awake,
     ring::{
         RxPort,
         RxRing,
@@ -131,6 +129,8 @@ pub(super) struct Running<D: Driver> {
     pub(super) queues: KVec<KBox<Queues<D>>>,
     vectors: KVec<Pin<KBox<Vector<D>>>>,
     pub(super) rings: Rings,
+    /// Last: what ends before may reach registers.
+    _awake: Awake,
 }
 
 impl<D: Driver> Running<D> {
@@ -146,6 +146,7 @@ impl<D: Driver> Running<D> {
                 pairs: KVec::new(),
                 max_frame: config.max_frame(),
             },
+            _awake: shared.awake()?,
         };
         let vectors = config.queues.min(shared.queue_vectors());
         for index in 0..vectors {
@@ -280,8 +281,7 @@ impl<D: Driver> Running<D> {
     pub(super) fn set_interval(&self, core: &Core<D>, usecs: u32) {
         if D::HAS_SET_INTERVAL {
             for vector in &self.vectors {
-                vector.adapt.usecs.store(usecs, Relaxed);
-                core.driver().set_interval(&core.nic(), vector.index, usecs);
+                vector.hold_back(core, usecs);
             }
         }
     }

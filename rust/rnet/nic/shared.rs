@@ -6,15 +6,19 @@ use core::ptr::NonNull;
 
 use kernel::{
     prelude::*,
+    sync::Arc,
     types::Opaque, //
 };
 use net_bindings as nb;
 
 use super::{
+    Activity,
     Limits,
     Moderation,
     QueueStats,
-    Rss, //
+    Rss,
+    Wake,
+    WakeSetting, //
 };
 use crate::{
     irq::Mode,
@@ -22,6 +26,7 @@ use crate::{
     netdev::Device,
     pci::{
         self,
+        Awake,
         Resources, //
     },
 };
@@ -41,6 +46,8 @@ pub(crate) struct Shared {
     stats: QueueStats,
     rss: Rss,
     moderation: Moderation,
+    activity: Arc<Activity>,
+    wake: WakeSetting,
     #[pin]
     pub(super) service: Opaque<nb::delayed_work>,
     #[pin]
@@ -60,10 +67,11 @@ impl Shared {
     pub(super) unsafe fn new(
         resources: NonNull<Resources>,
         netdev: NonNull<nb::net_device>,
+        activity: Arc<Activity>,
+        wake: (Wake, Wake),
         limits: &'static Limits,
         queues: u32,
-        service: Work,
-        recovery: Work,
+        (service, recovery): (Work, Work),
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             resources,
@@ -71,6 +79,9 @@ impl Shared {
             stats: QueueStats::new(limits.queues)?,
             rss: Rss::new(limits.rss_table, limits.rss_key, queues)?,
             moderation: Moderation::new(),
+            activity,
+            // SAFETY: The device is there, by the requirement.
+            wake: unsafe { WakeSetting::new(wake, resources.as_ref().dma().as_ptr()) },
             service <- Opaque::ffi_init(move |work| {
                 // SAFETY: The place for a work item, pinned. Disabled until the device is up.
                 unsafe {
@@ -117,8 +128,24 @@ impl Shared {
         self.resources().dma()
     }
 
+    /// Wakes the device. Process context.
+    pub(super) fn awake(&self) -> Result<Awake> {
+        // SAFETY: Bound while the data of the network device is there, of which what is up, and
+        // the callbacks of the network device, are a part.
+        unsafe { Awake::new(self.dma()) }
+    }
+
     pub(super) fn queue_stats(&self) -> &QueueStats {
         &self.stats
+    }
+
+    #[inline]
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    pub(super) fn wake(&self) -> &WakeSetting {
+        &self.wake
     }
 
     pub(super) fn rss(&self) -> &Rss {

@@ -10,12 +10,16 @@ use kernel::{
         c_void, //
     },
     prelude::*,
-    sync::atomic::Relaxed,
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    },
     types::Opaque, //
 };
 use net_bindings as nb;
 
 use super::{
+    activity::VectorActivity,
     core::Core,
     moderation::{
         Adapt,
@@ -49,7 +53,8 @@ pub(super) struct Vector<D: Driver> {
     pub(super) queues: KVec<NonNull<Queues<D>>>,
     pub(super) line: Option<Line>,
     pub(super) enabled: bool,
-    pub(super) adapt: Adapt,
+    pub(super) activity: Arc<VectorActivity>,
+    adapt: Adapt,
 }
 
 // SAFETY: Reached from any thread through NAPI, which runs one poll at a time.
@@ -63,6 +68,9 @@ impl<D: Driver> Vector<D> {
     ///
     /// `core` must be the data of a registered network device and outlive the returned value.
     pub(super) unsafe fn new(core: NonNull<Core<D>>, index: u32) -> Result<Pin<KBox<Self>>> {
+        // SAFETY: By the requirement.
+        let shared = unsafe { core.as_ref() }.shared();
+        let activity = shared.activity().vector(index).ok_or(EINVAL)?.clone();
         let this = KBox::pin(
             Self {
                 napi: Opaque::zeroed(),
@@ -71,6 +79,7 @@ impl<D: Driver> Vector<D> {
                 queues: KVec::new(),
                 line: None,
                 enabled: false,
+                activity,
                 adapt: Adapt::new(),
             },
             GFP_KERNEL,
@@ -79,7 +88,7 @@ impl<D: Driver> Vector<D> {
         // poll function fits the type, by `repr(C)`.
         unsafe {
             nb::netif_napi_add_config(
-                core.as_ref().shared().dev().as_raw(),
+                shared.dev().as_raw(),
                 this.napi.get(),
                 Some(Self::poll),
                 index as c_int,
@@ -112,7 +121,9 @@ impl<D: Driver> Vector<D> {
         if limit == 0 {
             return 0;
         }
+        this.activity.polls.add(1);
         if !complete || !credit.has_credit() {
+            this.activity.full.add(1);
             return budget;
         }
         let used = credit.used() as c_int;
@@ -134,20 +145,30 @@ impl<D: Driver> Vector<D> {
     /// In the poll function.
     #[inline]
     unsafe fn adapt(&self, core: &Core<D>) {
+        let moderation = core.shared().moderation();
+        if !moderation.get().1 {
+            return;
+        }
         let mut now = Totals::default();
         for queues in &self.queues {
             // SAFETY: By the type invariant the queues are there. This is their NAPI.
             now.add(unsafe { queues.as_ref().totals() });
         }
         if let Some(load) = self.adapt.window(now) {
-            if core.shared().moderation().get().1 {
-                let wanted = core.driver().interval(&load).min(D::LIMITS.interval);
-                if self.adapt.usecs.load(Relaxed) != wanted {
-                    self.adapt.usecs.store(wanted, Relaxed);
-                    core.driver().set_interval(&core.nic(), self.index, wanted);
+            let wanted = core.driver().interval(&load).min(D::LIMITS.interval);
+            if self.activity.usecs.load(Relaxed) != wanted {
+                self.hold_back(core, wanted);
+                if !moderation.still_adaptive() {
+                    self.hold_back(core, moderation.first());
                 }
             }
         }
+    }
+
+    /// Sets how far interrupts are held apart.
+    pub(super) fn hold_back(&self, core: &Core<D>, usecs: u32) {
+        self.activity.usecs.store(usecs, Relaxed);
+        core.driver().set_interval(&core.nic(), self.index, usecs);
     }
 
     /// The interrupt of a vector of its own.
@@ -156,8 +177,10 @@ impl<D: Driver> Vector<D> {
         vector: *mut c_void,
     ) -> nb::irqreturn_t {
         // SAFETY: Requested with a vector as its cookie, which stays until the interrupt is freed.
-        // Hard interrupt: interrupts are off.
-        unsafe { nb::napi_schedule_irqoff((*vector.cast::<Self>()).napi.get()) };
+        let this = unsafe { &*vector.cast::<Self>() };
+        this.activity.interrupts.add(1);
+        // SAFETY: A NAPI that is there. Hard interrupt: interrupts are off.
+        unsafe { nb::napi_schedule_irqoff(this.napi.get()) };
         nb::irqreturn::IRQ_HANDLED
     }
 
@@ -172,9 +195,12 @@ impl<D: Driver> Vector<D> {
         let core = unsafe { this.core.as_ref() };
         match core.driver().interrupt(&core.nic()) {
             Cause::NotOurs => return nb::irqreturn::IRQ_NONE,
-            Cause::Other => {}
-            // SAFETY: A NAPI that is there; interrupts are off.
-            Cause::Queues => unsafe { nb::napi_schedule_irqoff(this.napi.get()) },
+            Cause::Other => core.shared().activity().other.add(1),
+            Cause::Queues => {
+                this.activity.interrupts.add(1);
+                // SAFETY: A NAPI that is there; interrupts are off.
+                unsafe { nb::napi_schedule_irqoff(this.napi.get()) };
+            }
         }
         nb::irqreturn::IRQ_HANDLED
     }
@@ -186,6 +212,7 @@ impl<D: Driver> Vector<D> {
     ) -> nb::irqreturn_t {
         // SAFETY: Requested with the device's data as its cookie, which outlives the interrupt.
         let core = unsafe { &*core.cast::<Core<D>>() };
+        core.shared().activity().other.add(1);
         core.driver().other_interrupt(&core.nic());
         nb::irqreturn::IRQ_HANDLED
     }

@@ -72,7 +72,7 @@ impl<D: Driver> Core<D> {
         if unsafe { this.running() }.is_none() || this.shared().io().is_gone() {
             return;
         }
-        this.count_recovery();
+        this.shared().activity().recoveries.add(1);
         this.down(&rtnl);
         this.distrust();
         match this.up(&rtnl) {

@@ -31,6 +31,10 @@ use net_bindings as nb;
 use pin_init::zeroed;
 
 use super::{
+    bind::{
+        bind,
+        Address, //
+    },
     bound::Bound,
     Device, //
 };
@@ -55,7 +59,7 @@ use crate::{
 /// ```ignore
 /// let driver = pci::Registration::<Port>::new(init)?;
 /// ```
-pub struct Registration<D: Driver>(#[allow(dead_code)] Handle<Inner<D>>);
+pub struct Registration<D: Driver>(Handle<Inner<D>>);
 
 impl<D: Driver> Registration<D> {
     /// Registers the driver. It is bound to no device by itself. Errors: `EBUSY` for a name that is
@@ -91,6 +95,20 @@ impl<D: Driver> Registration<D> {
             Ok(())
         })?;
         Ok(Self(handle))
+    }
+
+    /// Binds the device at `address` now. `driver_override` is as it was afterwards. Process
+    /// context, no locks held; may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` for no device, or one that the driver is not for; `EBUSY` for one that another
+    /// driver has, or is meant to have by `driver_override`; what [`Driver::probe`] fails with.
+    /// C function: `device_driver_attach()`.
+    pub fn bind(&self, address: Address) -> Result {
+        // SAFETY: Registered as long as `self` is there, unless the module is ending, which cannot
+        // be while its code has this.
+        unsafe { bind(self.0.driver.get(), D::NAME, address) }
     }
 }
 
@@ -139,6 +157,7 @@ impl<D: Driver> Adapter<D> {
         thaw: Some(Self::resume),
         poweroff: Some(Self::suspend),
         restore: Some(Self::resume),
+        runtime_resume: Some(Self::runtime_resume),
         ..zeroed()
     };
 
@@ -188,8 +207,17 @@ impl<D: Driver> Adapter<D> {
         // SAFETY: Called with the device lock held.
         if let Some(bound) = unsafe { Self::bound(pdev) } {
             Self::detach(bound);
+            let wake = Self::sleep(bound);
             bound.resources().set_master(false);
+            // SAFETY: An enabled device that is not used any more.
+            unsafe { nb::pci_power_off(pdev, wake) };
         }
+    }
+
+    /// Readies a detached device for sleep. Returns whether it is to wake the machine.
+    fn sleep(bound: &Bound<D>) -> bool {
+        let rtnl = rtnl::lock();
+        bound.core().is_some_and(|core| core.sleep(&rtnl))
     }
 
     /// Takes the device away from the stack, and down if it is up.
@@ -245,6 +273,11 @@ impl<D: Driver> Adapter<D> {
         let Some(bound) = (unsafe { Self::bound(pdev) }) else {
             return nb::pci_ers_result_PCI_ERS_RESULT_DISCONNECT;
         };
+        // A transaction was lost, and the bus works: so does the port. If a queue waits for what
+        // was lost, the service will find it.
+        if state == nb::PCI_CHANNEL_IO_NORMAL && bound.resources().io().flush().is_ok() {
+            return nb::pci_ers_result_PCI_ERS_RESULT_CAN_RECOVER;
+        }
         Self::detach(bound);
         bound.resources().set_master(false);
         if state == nb::PCI_CHANNEL_IO_PERM_FAILURE {
@@ -270,14 +303,41 @@ impl<D: Driver> Adapter<D> {
     }
 
     unsafe extern "C" fn error_resume(pdev: *mut nb::pci_dev) {
-        // SAFETY: As for `reset_done()`.
-        unsafe { Self::reset_done(pdev) };
+        // SAFETY: Called with the device lock held.
+        let Some(bound) = (unsafe { Self::bound(pdev) }) else {
+            return;
+        };
+        if Self::is_detached(bound) {
+            // SAFETY: As for `reset_done()`.
+            unsafe { Self::reset_done(pdev) };
+        }
+    }
+
+    /// Whether the stack has been told that the device is away.
+    fn is_detached(bound: &Bound<D>) -> bool {
+        let rtnl = rtnl::lock();
+        let dev = bound.netdev().and_then(|netdev| netdev.device(&rtnl));
+        // SAFETY: Under RTNL, a registered device.
+        dev.is_some_and(|dev| unsafe { !nb::netif_device_present(dev.as_raw()) })
     }
 
     unsafe extern "C" fn suspend(dev: *mut nb::device) -> c_int {
         // SAFETY: Called for the device of a bound PCI device, with its lock held.
         if let Some(bound) = unsafe { Self::bound(nb::to_pci_dev(dev)) } {
             Self::detach(bound);
+            // The PCI core looks by itself whether the device is to wake the machine.
+            Self::sleep(bound);
+        }
+        0
+    }
+
+    /// Only a device that is down sleeps.
+    unsafe extern "C" fn runtime_resume(dev: *mut nb::device) -> c_int {
+        // SAFETY: Called for the device of a PCI device that is bound, or being bound or unbound:
+        // its data is set after probe and reset before it ends, and the PCI core lets nobody wake
+        // the device meanwhile, as it has it awake itself.
+        if let Some(core) = unsafe { Self::bound(nb::to_pci_dev(dev)) }.and_then(Bound::core) {
+            core.distrust();
         }
         0
     }

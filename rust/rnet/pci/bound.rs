@@ -8,6 +8,7 @@ use kernel::prelude::*;
 use net_bindings as nb;
 
 use super::{
+    power::MaySleep,
     Probe,
     Resources, //
 };
@@ -20,10 +21,13 @@ use crate::{
     netns::Net,
     nic::{
         stat_ops,
+        Activity,
         Core,
-        Driver, //
+        Driver,
+        FILES, //
     },
     rtnl,
+    sysfs::Group, //
 };
 
 /// What the PCI device's driver data points to.
@@ -34,6 +38,8 @@ use crate::{
 /// waited for before they end.
 pub(super) struct Bound<D: Driver> {
     netdev: Option<Registration<Core<D>>>,
+    /// Before the resources: whoever unbinds the device has it awake.
+    _may_sleep: Option<MaySleep>,
     resources: KBox<Resources>,
 }
 
@@ -56,7 +62,10 @@ impl<D: Driver> Bound<D> {
             .mtu_range(limits.mtu.0, limits.mtu.1)
             .features(identity.features)
             .hw_features(identity.hw_features)
-            .vlan_features(identity.vlan_features);
+            .vlan_features(identity.vlan_features)
+            .tunnel_features(identity.tunnel_features, identity.partial_features);
+        let activity = Activity::new(limits.queues)?;
+        let files = Group::new(D::NAME, &FILES, activity.clone());
         let builder = match identity.address {
             Some(addr) => builder.address(addr),
             None => {
@@ -67,6 +76,7 @@ impl<D: Driver> Bound<D> {
                 builder.random_address()
             }
         };
+        let builder = builder.sysfs_group(files)?;
         let netdev = NonNull::new(builder.as_raw()).ok_or(EINVAL)?;
         // SAFETY: A device of our own, not registered; its parent outlives it.
         unsafe {
@@ -79,13 +89,17 @@ impl<D: Driver> Bound<D> {
             nb::netif_carrier_off(netdev.as_ptr());
         }
         // SAFETY: The data is of this device, and the resources are waited for.
-        let data = unsafe { Core::new(driver, netdev, NonNull::from(&*resources), queues) };
+        let data =
+            unsafe { Core::new(driver, netdev, NonNull::from(&*resources), activity, queues) };
         let mut this = Self {
             netdev: None,
+            _may_sleep: None,
             resources,
         };
         // Last: the core may open the device at once.
         this.netdev = Some(builder.register(ctx, Net::init_net(), data)?);
+        // SAFETY: Nothing fails after this.
+        this._may_sleep = Some(unsafe { MaySleep::new(this.resources.dma()) });
         Ok(this)
     }
 

@@ -4,16 +4,20 @@
 //!
 //! [`Registration`] registers a driver of NICs ([`nic::Driver`](crate::nic::Driver)) with the PCI
 //! core. It takes no device by itself: it matches nothing, so a device is bound only by
-//! `driver_override` (or `new_id`) and `bind` in sysfs. The kernel crate's own
+//! `driver_override` (or `new_id`) and `bind` in sysfs, or by name ([`Registration::bind`]). The kernel crate's own
 //! `pci::Adapter` knows neither shutdown, power management nor error handlers; this one has them.
 //!
 //! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
 
 mod adapter;
+mod bind;
 mod bound;
+mod power;
 mod resources;
 
 pub use adapter::Registration;
+pub use bind::Address;
+pub(crate) use power::Awake;
 pub(crate) use resources::Resources;
 
 use core::{

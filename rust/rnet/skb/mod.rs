@@ -9,11 +9,13 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
+mod headers;
 mod looped;
 mod offload;
 mod reason;
 mod xmit;
 
+pub use headers::Headers;
 pub use looped::{
     IpProtocol,
     Looped,

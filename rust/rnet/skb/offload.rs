@@ -31,19 +31,20 @@ pub struct Offload {
     pub ipv4: bool,
     /// Where the network header begins, in bytes.
     pub network_offset: u32,
-    /// Where the transport header begins, in bytes.
+    /// Where the transport header begins, in bytes. In a tunnel the inner one, and everything
+    /// before it counts as network header.
     pub transport_offset: u32,
-    /// For segmentation: the payload of each segment and the length of the TCP header, in bytes.
+    /// For segmentation: how.
     pub segment: Option<Segmentation>,
 }
 
-/// How a packet is to be cut.
+/// How a packet is to be cut: a stream of TCP, or datagrams of UDP.
 #[derive(Clone, Copy)]
 pub struct Segmentation {
     /// The payload of each segment but the last, in bytes.
     pub size: u32,
-    /// The length of the TCP header, in bytes.
-    pub tcp_header: u32,
+    /// The length of the transport header, in bytes.
+    pub transport_header: u32,
     /// How many segments come out.
     pub count: u32,
 }
@@ -63,6 +64,13 @@ pub enum Wanted<'call> {
 const TCP_CHECK: u32 = 16;
 const UDP_CHECK: u32 = 6;
 const SCTP_CHECK: u32 = 8;
+
+/// What is cut, in `gso_type`.
+const TCP_KINDS: u32 = (nb::SKB_GSO_TCPV4 | nb::SKB_GSO_TCPV6) as u32;
+const UDP_KIND: u32 = nb::SKB_GSO_UDP_L4 as u32;
+
+/// The length of the header of UDP, in bytes.
+const UDP_HEADER: u32 = 8;
 
 const ETH_P_IP: u16 = nb::ETH_P_IP as u16;
 const ETH_P_IPV6: u16 = nb::ETH_P_IPV6 as u16;
@@ -154,6 +162,7 @@ impl<'call> TxSkb<'call> {
         self.find_offload(max_network, max_transport)
     }
 
+    #[inline]
     fn find_offload(self, max_network: u32, max_transport: u32) -> Wanted<'call> {
         let raw = self.as_raw();
         // SAFETY: Valid by the type invariant, with a checksum to be written.
@@ -193,22 +202,31 @@ impl<'call> TxSkb<'call> {
             segment: None,
         };
         if gso_size != 0 {
-            if transport != Transport::Tcp {
-                return Wanted::Dropped(self.drop_with(DropReason::NOT_SPECIFIED));
-            }
-            // SAFETY: Valid and ours. The TCP header lies in the linear part, as the stack has it
-            // for packets that it hands over for segmentation; writing to it is allowed after
-            // `skb_cow_head()`.
-            let (size, doff, segs) = unsafe {
+            // SAFETY: Valid by the type invariant.
+            let kind = unsafe { nb::skb_gso_type(raw) };
+            let udp = match transport {
+                Transport::Tcp if kind & TCP_KINDS != 0 => false,
+                Transport::Udp if kind & UDP_KIND != 0 => true,
+                _ => return Wanted::Dropped(self.drop_with(DropReason::NOT_SPECIFIED)),
+            };
+            // SAFETY: Valid and ours. The transport header lies in the linear part, as the stack
+            // has it for packets that it hands over for segmentation; writing to it is allowed
+            // after `skb_cow_head()`.
+            let (header, segs) = unsafe {
                 if nb::skb_cow_head(raw) != 0 {
                     return Wanted::Dropped(self.drop_with(DropReason::NOMEM));
                 }
-                nb::skb_tcp_gso_prepare(raw, offload.ipv4);
-                (gso_size, nb::skb_tcp_doff(raw), nb::skb_gso_segs(raw))
+                nb::skb_gso_prepare(raw, offload.ipv4, udp);
+                let header = if udp {
+                    UDP_HEADER
+                } else {
+                    nb::skb_tcp_doff(raw)
+                };
+                (header, nb::skb_gso_segs(raw))
             };
             offload.segment = Some(Segmentation {
-                size,
-                tcp_header: doff,
+                size: gso_size,
+                transport_header: header,
                 count: segs.max(1),
             });
         }

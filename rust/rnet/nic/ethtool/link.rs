@@ -16,7 +16,8 @@ use super::{
 use crate::nic::{
     LinkModes,
     LinkWanted,
-    Pause, //
+    Pause,
+    Wake, //
 };
 
 impl<D: Driver> Table<D> {
@@ -114,6 +115,35 @@ impl<D: Driver> Table<D> {
             sent: wanted.tx_pause != 0,
         };
         from_result(|| core.driver().set_pause(&core.nic(), pause).map(|()| 0))
+    }
+
+    pub(super) unsafe extern "C" fn get_wol(
+        dev: *mut nb::net_device,
+        out: *mut nb::ethtool_wolinfo,
+    ) {
+        // SAFETY: In the callback; `out` is the caller's own, zeroed.
+        let ((core, _rtnl), out) = unsafe { (Self::enter(dev), &mut *out) };
+        out.supported = core.shared().wake().can().as_raw();
+        out.wolopts = core.shared().wake().get().as_raw();
+    }
+
+    pub(super) unsafe extern "C" fn set_wol(
+        dev: *mut nb::net_device,
+        wanted: *mut nb::ethtool_wolinfo,
+    ) -> c_int {
+        // SAFETY: In the callback; `wanted` is the caller's own.
+        let ((core, _rtnl), wanted) = unsafe { (Self::enter(dev), &*wanted) };
+        from_result(|| {
+            let wake = Wake::from_raw(wanted.wolopts);
+            // The core has checked it, too.
+            if !core.shared().wake().can().contains(wake) {
+                return Err(EINVAL);
+            }
+            let shared = core.shared();
+            // SAFETY: The device that the data belongs to, bound while that is there.
+            unsafe { shared.wake().set(shared.dma().as_ptr(), wake)? };
+            Ok(0)
+        })
     }
 
     /// The core switches the light on and off once a second.

@@ -105,4 +105,82 @@ impl<D: Driver> Table<D> {
             Ok(0)
         })
     }
+
+    pub(super) unsafe extern "C" fn get_rxfh_fields(
+        dev: *mut nb::net_device,
+        fields: *mut nb::ethtool_rxfh_fields,
+    ) -> c_int {
+        // SAFETY: In the callback; `fields` is the caller's own.
+        let ((core, _rtnl), fields) = unsafe { (Self::enter(dev), &mut *fields) };
+        from_result(|| {
+            let ports = match Ports::of(fields.flow_type).ok_or(EINVAL)? {
+                Ports::Always => true,
+                Ports::Never => false,
+                Ports::Udp { v6 } => core.shared().rss().udp_ports(v6),
+            };
+            fields.data = if ports { ADDRESSES | PORTS } else { ADDRESSES };
+            Ok(0)
+        })
+    }
+
+    pub(super) unsafe extern "C" fn set_rxfh_fields(
+        dev: *mut nb::net_device,
+        fields: *const nb::ethtool_rxfh_fields,
+        extack: *mut nb::netlink_ext_ack,
+    ) -> c_int {
+        // SAFETY: In the callback; `fields` is the caller's own.
+        let ((core, rtnl), fields) = unsafe { (Self::enter(dev), &*fields) };
+        let extack = ExtAck(extack);
+        from_result(|| {
+            let kind = Ports::of(fields.flow_type).ok_or(EINVAL)?;
+            let ports = match fields.data {
+                both if both == ADDRESSES | PORTS => true,
+                addresses if addresses == ADDRESSES => false,
+                _ => return Err(extack.refuse(c"both addresses, with both ports or without")),
+            };
+            match kind {
+                Ports::Always if ports => return Ok(0),
+                Ports::Never if !ports => return Ok(0),
+                Ports::Udp { v6 } => core.shared().rss().set_udp_ports(v6, ports),
+                _ => return Err(extack.refuse(c"only for UDP the device can be told")),
+            }
+            if core.is_up(&rtnl) {
+                core.driver().set_rss(&core.nic());
+            }
+            Ok(0)
+        })
+    }
+}
+
+/// What a hash can be made of.
+const ADDRESSES: u32 = nb::RXH_IP_SRC | nb::RXH_IP_DST;
+const PORTS: u32 = nb::RXH_L4_B_0_1 | nb::RXH_L4_B_2_3;
+
+/// Whether ports are part of the hash of a kind of packets.
+enum Ports {
+    Always,
+    Never,
+    Udp { v6: bool },
+}
+
+impl Ports {
+    /// C constants: `TCP_V4_FLOW` and so on.
+    fn of(flow: u32) -> Option<Self> {
+        match flow {
+            nb::TCP_V4_FLOW | nb::TCP_V6_FLOW => Some(Ports::Always),
+            nb::UDP_V4_FLOW => Some(Ports::Udp { v6: false }),
+            nb::UDP_V6_FLOW => Some(Ports::Udp { v6: true }),
+            nb::SCTP_V4_FLOW
+            | nb::SCTP_V6_FLOW
+            | nb::AH_ESP_V4_FLOW
+            | nb::AH_ESP_V6_FLOW
+            | nb::AH_V4_FLOW
+            | nb::AH_V6_FLOW
+            | nb::ESP_V4_FLOW
+            | nb::ESP_V6_FLOW
+            | nb::IPV4_FLOW
+            | nb::IPV6_FLOW => Some(Ports::Never),
+            _ => None,
+        }
+    }
 }
