@@ -126,8 +126,8 @@ impl Plan {
                     if offload.ipv4 {
                         plan.options |= Tx::IXSM;
                     }
-                    mss = ((cut.size & 0xffff) << 16) | ((cut.tcp_header & 0xff) << 8);
-                    plan.header = offload.transport_offset.wrapping_add(cut.tcp_header);
+                    mss = ((cut.size & 0xffff) << 16) | ((cut.transport_header & 0xff) << 8);
+                    plan.header = offload.transport_offset.wrapping_add(cut.transport_header);
                     plan.segments = cut.count;
                     // One context for segments, the other for all else: each stays longer.
                     index = 1;

@@ -50,7 +50,7 @@ pub(crate) struct Hw<'a> {
 
 impl Hw<'_> {
     /// The function of the chip that this port is.
-    fn function(&self) -> Result<usize> {
+    pub(crate) fn function(&self) -> Result<usize> {
         Ok(((self.io.read::<Status>()?.get() >> 2) & 3) as usize)
     }
 

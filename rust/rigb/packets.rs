@@ -43,13 +43,7 @@ impl Port {
             return Xmit::Busy(skb.busy());
         };
         let vlan = skb.vlan_tag();
-        // QEMU looks for the headers itself, behind one tag at most.
-        let network = if self.emulated {
-            14 + 4
-        } else {
-            desc::MAX_NETWORK
-        };
-        let (skb, offload) = match skb.offload(network, desc::MAX_TRANSPORT) {
+        let (skb, offload) = match skb.offload(self.max_network(), desc::MAX_TRANSPORT) {
             Wanted::Nothing(skb) => (skb, None),
             Wanted::Offload(skb, offload) => (skb, Some(offload)),
             Wanted::Dropped(gone) => return Xmit::Taken(gone),

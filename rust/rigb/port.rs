@@ -22,7 +22,8 @@ use rnet::{
         Pause,
         PauseStats,
         Rings,
-        RmonStats, //
+        RmonStats,
+        Wake, //
     },
     pci,
     prelude::*,
@@ -30,6 +31,7 @@ use rnet::{
         RxPort,
         TxPort, //
     },
+    skb::Headers,
     stats::LinkStats, //
 };
 
@@ -42,6 +44,7 @@ use crate::{
     filter::Tables,
     hw::Hw,
     link::Link,
+    offloads,
     packets::TxState,
     queues,
     regs::*,
@@ -54,28 +57,16 @@ const QEMU: pci::Id = pci::Id {
     device: 0x1100,
 };
 
-/// Offloads that can be switched.
-const SWITCHABLE: Features = Features::SG
-    .with(Features::HW_CSUM)
-    .with(Features::SCTP_CRC)
-    .with(Features::RXCSUM)
-    .with(Features::TSO)
-    .with(Features::TSO6)
-    .with(Features::RXHASH)
-    .with(Features::VLAN_TX)
-    .with(Features::VLAN_RX)
-    .with(Features::VLAN_FILTER)
-    .with(Features::RXALL);
-
 /// The data of a port.
 pub(crate) struct Port {
     pub(crate) emulated: bool,
     address: Option<[u8; 6]>,
     /// The length of the EEPROM.
     nvm_words: u32,
+    wakes: Wake,
     /// What the lights show by themselves.
     lights: u32,
-    tables: Tables,
+    pub(crate) tables: Tables,
     pub(crate) counters: Counters,
     features: Atomic<u64>,
     /// Vectors of queues, and all of them.
@@ -145,9 +136,10 @@ impl nic::Driver for Port {
             emulated: hw.emulated,
             address,
             nvm_words: hw.nvm_words()?,
+            wakes: hw.wakes()?,
             lights: hw.lights()?,
             tables: Tables::new()?,
-            features: Atomic::new(SWITCHABLE.with(Features::HIGHDMA).bits()),
+            features: Atomic::new(0),
             queue_vectors: Atomic::new(0),
             vectors: Atomic::new(0),
             others: Atomic::new(0),
@@ -157,17 +149,7 @@ impl nic::Driver for Port {
     }
 
     fn identity(&self) -> Identity {
-        Identity {
-            address: self.address,
-            features: (SWITCHABLE & !Features::RXALL) | Features::HIGHDMA,
-            hw_features: SWITCHABLE,
-            vlan_features: Features::SG
-                | Features::HW_CSUM
-                | Features::SCTP_CRC
-                | Features::TSO
-                | Features::TSO6
-                | Features::HIGHDMA,
-        }
+        offloads::identity(self.address, self.emulated)
     }
 
     fn start(&self, nic: &Nic<'_>, rings: &Rings, reset: bool, _rtnl: &Rtnl) -> Result {
@@ -306,9 +288,20 @@ impl nic::Driver for Port {
         Ok(())
     }
 
+    fn wakes(&self) -> (Wake, Wake) {
+        // As the firmware has it.
+        (self.wakes, self.wakes.common(Wake::MAGIC))
+    }
+
+    fn sleep(&self, nic: &Nic<'_>, wake: Wake) {
+        self.fall_asleep(nic, wake);
+    }
+
     fn light(&self, nic: &Nic<'_>, on: Option<bool>) -> Result {
         self.hw(nic).light(self.lights, on)
     }
+
+    const UDP_PORTS: bool = true;
 
     fn set_rss(&self, nic: &Nic<'_>) {
         queues::spread(nic.io(), nic.rss());
@@ -376,12 +369,12 @@ impl nic::Driver for Port {
         self.hw(nic).nvm(word)
     }
 
+    #[inline]
+    fn features_check(&self, headers: &Headers, features: Features) -> Features {
+        headers.within(features, self.max_network(), desc::MAX_TRANSPORT)
+    }
+
     fn fix_features(&self, _dev: &Device, wanted: Features) -> Features {
-        // The chip puts tags in only where it takes them out.
-        if wanted.contains(Features::VLAN_RX) {
-            wanted
-        } else {
-            wanted & !Features::VLAN_TX
-        }
+        offloads::fix(wanted)
     }
 }

@@ -126,7 +126,11 @@ pub(crate) fn spread(io: &Mmio, rss: &Rss) {
         io.write_index(index, Reta::new(word(&mut table)));
     }
     io.write(Rxcsum::IPOFL | Rxcsum::TUOFL | Rxcsum::CRCOFL | Rxcsum::PCSD);
-    io.write(Mrqc::RSS | Mrqc::FIELDS);
+    let mrqc = Mrqc::RSS | Mrqc::FIELDS;
+    io.write(
+        mrqc.with(Mrqc::UDP4, rss.udp_ports(false))
+            .with(Mrqc::UDP6, rss.udp_ports(true)),
+    );
 }
 
 /// How far apart interrupts should be under a load, in microseconds.

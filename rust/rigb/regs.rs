@@ -7,6 +7,8 @@ rnet::registers! {
     pub(crate) Ctrl @ 0x0000 {
         /// Full duplex.
         FD = 1 << 0,
+        /// Events wake the machine also where the bus has no auxiliary power management.
+        ADVD3WUC = 1 << 20,
         /// The speed, if it is forced: both bits, and the two that can be.
         SPEED = 3 << 8,
         /// 100 Mbit/s.
@@ -195,12 +197,35 @@ rnet::registers! {
     pub(crate) RahHigh * 8 @ 0x54e4 + 8 {}
     /// VLAN table.
     pub(crate) Vfta * 128 @ 0x5600 + 4 {}
+    /// Waking the machine.
+    pub(crate) Wuc @ 0x5800 {
+        /// Power management events are signalled.
+        PME_EN = 1 << 1,
+    }
+    /// What wakes the machine.
+    pub(crate) Wufc @ 0x5808 {
+        /// A change of the link.
+        LNKC = 1 << 0,
+        /// A magic packet.
+        MAG = 1 << 1,
+        /// A frame for one of the exact addresses.
+        EX = 1 << 2,
+        /// A multicast frame.
+        MC = 1 << 3,
+        /// A broadcast frame.
+        BC = 1 << 4,
+    }
+    /// What has woken the machine; ones clear.
+    pub(crate) Wus @ 0x5810 {}
     /// How queues are chosen.
     pub(crate) Mrqc @ 0x5818 {
         /// By hash.
         RSS = 2,
         /// What is hashed: addresses, and ports of TCP.
         FIELDS = (1 << 16) | (1 << 17) | (1 << 18) | (1 << 20) | (1 << 21),
+        /// Ports of UDP over IPv4, and over IPv6.
+        UDP4 = 1 << 22,
+        UDP6 = 1 << 23,
     }
     /// Queues by hash, four to a register.
     pub(crate) Reta * 32 @ 0x5c00 + 4 {}
