@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What the administrator is told.
-const PRICE: &str = "150 instructions each time, 640 at netfilter's hooks";
+const PRICE: &str = "about 160 instructions each time, 640 at each of netfilter's hooks";
 
 /// The switches, and the probes behind them.
 #[pin_data]

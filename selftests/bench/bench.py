@@ -120,6 +120,8 @@ def take(event, found, progress, row_number, chosen):
         found["rows"].append(event)
         # Rows may end early: what is expected follows what was done.
         progress.samples = progress.done * len(chosen) // row_number[event["row"]]
+    elif kind == "again":
+        print("bench: %s, %s: tried again: %s" % (event["row"], event["mode"], event["text"]), flush=True)
     elif kind == "failure":
         found["failures"].append(event)
         print("bench: FAILED: %s: %s" % (event["title"], event["text"]), flush=True)

@@ -95,6 +95,18 @@ def precise(samples):
     return True
 
 
+def sample(bench, row, mode, amount):
+    """One sample. netperf's two ends may miss each other's last datagrams: twice, it is tried again."""
+    for left in (2, 1, 0):
+        try:
+            return bench.sample(row, mode, amount)
+        except rows.Failure as failure:
+            if not left:
+                raise
+            tell("again", row=row.key, mode=mode, text=str(failure))
+    return None
+
+
 def measure(bench, row, args):
     """All repetitions of a row."""
     least, most = args.reps
@@ -102,12 +114,12 @@ def measure(bench, row, args):
     samples = {mode: [] for mode in rows.MODES}
     for mode in rows.MODES if most > 1 else ():
         start = time.monotonic()
-        bench.sample(row, mode, amount)  # the first of each finds cold caches: not counted
+        sample(bench, row, mode, amount)  # the first of each finds cold caches: not counted
         if args.seconds:
             amount = max(64, int(amount * min(4, args.seconds / (time.monotonic() - start)))) // 64 * 64
     for rep in range(most):
         for mode in rows.MODES if rep % 2 == 0 else reversed(rows.MODES):
-            value, note = bench.sample(row, mode, amount)
+            value, note = sample(bench, row, mode, amount)
             samples[mode].append(value)
             tell("sample", row=row.key, rep=rep + 1, mode=mode, value=value, note=note)
         if rep + 1 >= least and precise(samples):

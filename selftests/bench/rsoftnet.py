@@ -24,6 +24,7 @@ import time
 import kernel
 import net
 import rsoftnet
+import tools
 
 PACKETS, AT_ONCE = 2000, 50
 # After boot the kernel has other things to do; after switching, too.
@@ -59,6 +60,11 @@ def row(pair, name, files):
         name, cost, cost - base, (cost / base - 1) * 100, (max(off) / min(off) - 1) * 100), flush=True)
     return (cost / base - 1) * 100
 
+
+HOOKS = """table inet price {
+chain sent { type filter hook output priority 0; }
+chain received { type filter hook input priority 0; }
+}"""
 
 # What bpftrace is told, for the same question as a stage answers.
 COUNT = "{ @[probe, cpu] = count(); }"
@@ -115,6 +121,10 @@ def main():
     if "--check" not in sys.argv:
         for name in rsoftnet.STAGES:
             row(pair, "stage " + name, ["stage/%s/enable" % name])
+        # A packet over lo passes two: of what is sent, and of what is received.
+        tools.nft(HOOKS)
+        row(pair, "stage netfilter, two hooks", ["stage/netfilter/enable"])
+        tools.run("nft delete table inet price")
         for name in rsoftnet.LATENCIES:
             row(pair, "latency " + name, ["latency/%s/enable" % name])
         row(pair, "high-water marks", ["backlog/enable"])

@@ -27,6 +27,12 @@ while (($#)); do
 		;;
 	--quick) sysroot bench.py --lanes exact "$@" ;;
 	--check) sysroot bench.py --lanes exact,driver "$@" ;;
+	--rigb)
+		exec "$here/../vm/run" --lane exact --time-limit 1800 --module rigb.ko \
+			--qemu-args="$(python3 -B "$here/../lib/port.py")" -- \
+			python3 -B "$here/rigb.py" "${@:2}"
+		;;
+	--rigb-driver) sysroot rigb_driver.py ;;
 	--driver) sysroot driver.py "${@:2}" ;;
 	--lane) lane=$2 ;;
 	--reps) reps=$2 ;;

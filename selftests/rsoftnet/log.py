@@ -131,15 +131,21 @@ def dropped():
 def overwritten():
     """Of many events the last ones stay, and how many are gone is said."""
     rsoftnet.enter()
+    rsoftnet.put("stage/enable", 1)
     rsoftnet.put("log/enable", 1)
     pair, _ = marked("127.0.0.1")
     net.send_udp(pair, 3000, 100)
     rsoftnet.put("log/enable", 0)
+    rsoftnet.put("stage/enable", 0)
+    seen = rsoftnet.Snapshot()
+    counted = sum(seen.count(name) for name in rsoftnet.STAGES if name not in rsoftnet.FUNCTIONS)
     text = kernel.read(rsoftnet.path("log/events"))
     events = rsoftnet.events()
     ktap.equal("events", len(events), 4096)
     lost = int(text.splitlines()[1].split()[1])
     ktap.check(lost + 4096 >= 3000 * len(WAY), "%d are gone" % lost)
+    # The stages were on a moment longer.
+    ktap.check(lost + 4096 <= counted <= (lost + 4096) * 1.2 + 200, "%d are gone, %d were counted" % (lost, counted))
     ktap.check(any(e["what"] == "deliver" for e in events[-50:]), "the last ones are not there")
     rsoftnet.put("log/reset", 1)
     ktap.equal("after the reset", kernel.read(rsoftnet.path("log/events")), "rsoftnet-log 1\nlost 0\nend")

@@ -109,9 +109,9 @@ def steered(drivers):
         for queue in os.listdir("%s/class/net/%s/queues" % (net.SYS, port.NAMES[1])):
             if queue.startswith("rx-"):
                 kernel.write("%s/class/net/%s/queues/%s/rps_cpus" % (net.SYS, port.NAMES[1], queue), "%x" % (1 << cpus[1]))
+    before = ends.statistics(1)
     rsoftnet.function("stage/enqueue/enable")
     rsoftnet.put("stage/enable", 1)
-    before = ends.statistics(1)
     exchange(ends, COUNT)
     rsoftnet.put("stage/enable", 0)
     grown, seen = net.delta(before, ends.statistics(1)), rsoftnet.Snapshot()
