@@ -32,12 +32,19 @@ BOOTS=(
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
 	"rsoftnet/stages rsoftnet/functions rsoftnet/log rsoftnet/latency rsoftnet/files rsoftnet/toggle"
-	"rigb/bind rigb/settings rigb/ethtool rigb/recovery|@ports|--append=iomem=relaxed|--keep-devices"
+	"rigb/bind rigb/settings rigb/segments rigb/power rigb/ethtool rigb/recovery|@ports|--append=iomem=relaxed|--keep-devices"
 	"rigb/data rsoftnet/nic|@ports"
+	"rigb/intx|@ports|--append=pci=nomsi"
+	"rigb/mapping|@hostile|--append=swiotlb=2048,force"
 	"rigb/forged rigb/frames|@hostile|--append=iomem=relaxed"
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
+)
+# What takes longer than make check may: with RNET_LONG=1, or by name.
+LONG_BOOTS=(
+	"rigb/plug rigb/change|@ports|--append=iomem=relaxed|--keep-devices"
+	"rigb/cost|@ports"
 )
 # What needs the debug kernel.
 DEBUG_BOOTS=(
@@ -65,6 +72,15 @@ at_once=${at_once:-$cpus}
 [[ $at_once == [1-9]* && $at_once != *[!0-9]* ]] || die "--jobs $at_once is no number" "see selftests/run-all.sh --help" 2
 # A VM has two CPUs and 2 GiB.
 ((at_once <= 4)) || at_once=4
+
+for boot in "${LONG_BOOTS[@]}"; do
+	for name in ${boot%%|*}; do
+		if [[ ${RNET_LONG:-} == 1 || " ${patterns[*]%%:*} " == *" $name "* ]]; then
+			BOOTS+=("$boot")
+			break
+		fi
+	done
+done
 
 # Seconds for one boot.
 BOOT_LIMIT=${RNET_BOOT_LIMIT:-900}

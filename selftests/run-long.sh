@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # run-long.sh [PART...]: what takes hours and so is not part of make check, run
-# before an issue is called done. Parts: endurance, rsoftnet, faults, upstream,
+# before an issue is called done. Parts: endurance, rsoftnet, rigb, faults, upstream,
 # programs, bench (default: all, in this order). The last line counts KTAP results.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
@@ -10,9 +10,9 @@ repo=$(cd "$here/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
 . "$repo/scripts/lib.sh"
 
-ALL=(endurance rsoftnet faults upstream programs bench)
+ALL=(endurance rsoftnet rigb faults upstream programs bench)
 # What a part takes on two cores, in minutes.
-declare -A MINUTES=([endurance]=75 [rsoftnet]=15 [faults]=30 [upstream]=60 [programs]=12 [bench]=15)
+declare -A MINUTES=([endurance]=75 [rsoftnet]=15 [rigb]=40 [faults]=30 [upstream]=60 [programs]=12 [bench]=15)
 
 case ${1:-} in
 -h | --help) sed -n '4,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
@@ -30,6 +30,7 @@ part() {
 	case $1 in
 	endurance) "$here/endurance/run.sh" ;;
 	rsoftnet) RNET_LONG=1 RNET_BOOT_LIMIT=3600 "$here/run-all.sh" rsoftnet/toggle ;;
+	rigb) RNET_LONG=1 RNET_BOOT_LIMIT=7200 "$here/run-all.sh" rigb/ ;;
 	faults) scripts/build.sh --debug && RNET_LONG=1 RNET_BOOT_LIMIT=7200 "$here/run-all.sh" --kernel debug debug/ ;;
 	upstream) "$here/upstream/run.sh" && "$here/upstream/run.sh" --debug ;;
 	programs) "$here/programs/run.sh" ;;

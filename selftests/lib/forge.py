@@ -73,13 +73,17 @@ class RxRing:
         self.registers, self.ram = registers, ram
         self.at = STRIDE * queue
         self.queue = queue
-        self.base = self.get(RDBAL) | self.get(RDBAH) << 32
+        self.base = self.where()
         self.len = self.get(RDLEN) // 16
         ktap.check(self.len, "queue %d has no ring" % queue)
 
     def get(self, offset):
         """One of the ring's registers."""
         return self.registers.read(offset + self.at)
+
+    def where(self):
+        """The ring's bus address."""
+        return self.get(RDBAL) | self.get(RDBAH) << 32
 
     def room(self):
         """How many buffers the device has."""
@@ -89,6 +93,8 @@ class RxRing:
         """Writes descriptors, each two 64-bit numbers, where the device is, moves the device on behind
         them and raises the interrupt of all queues."""
         head = self.get(RDH)
+        # A port that went down and up has another ring, and this memory another owner.
+        ktap.equal("the ring's address", self.where(), self.base)
         for n, (low, high) in enumerate(descriptors):
             address = self.base + 16 * ((head + n) % self.len)
             # The word with DD last, as the device does.

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import time
 
 import kernel
@@ -170,10 +171,13 @@ class Pair:
         return json.loads(self.run(end, "ip -j -s -d link show dev %s"))[0]
 
     def wait_link(self, up=True):
-        """Waits until both ends have a link, or none."""
+        """Waits until both ends have a link, or none. With a link also until the stack has noticed:
+        before that it throws away what it is to send, and counts that as dropped."""
+        def is_so(end):
+            link = self.link(end)
+            return ("LOWER_UP" in link["flags"]) == up and (not up or link["operstate"] == "UP")
         for end in (0, 1):
-            ktap.wait_for("link of %s %s" % (NAMES[end], "up" if up else "down"),
-                          lambda end=end: ("LOWER_UP" in self.link(end)["flags"]) == up, 15)
+            ktap.wait_for("link of %s %s" % (NAMES[end], "up" if up else "down"), lambda end=end: is_so(end), 15)
 
     def mtu(self, mtu):
         """Sets both ends' MTU."""
@@ -238,10 +242,26 @@ class Pair:
                     net.check_datagram(data, number, size)
                     wanted.remove(number)
 
+    def file(self, end, name):
+        """What a file of the device in sysfs says: a newly mounted one, which shows this end's devices."""
+        with tempfile.TemporaryDirectory() as path, self.side(end):
+            kernel.mount("sysfs", path, "sysfs")
+            try:
+                return kernel.read("%s/class/net/%s/%s" % (path, NAMES[end], name))
+            finally:
+                tools.run("umount " + path)
+
     def statistics(self, end):
         """The standard counters of the device: {"rx_packets": ...}."""
         stats = self.link(end)["stats64"]
         return {way + "_" + key: value for way in ("rx", "tx") for key, value in stats[way].items()}
+
+
+def stranger():
+    """The device of somebody else on the wire (hostile), in this namespace, or None."""
+    tools.attempt("modprobe virtio_net")
+    names = (name for name in os.listdir("/sys/class/net") if os.path.exists("/sys/class/net/%s/device/features" % name))
+    return next(names, None)
 
 
 def settled():

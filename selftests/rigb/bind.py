@@ -33,6 +33,41 @@ def takes_nothing():
 
 
 @ktap.case()
+def by_parameter():
+    """What the parameter names is bound when the module is loaded, unless somebody else has it; nothing stays behind."""
+    first, second = port.devices()[:2]
+    overrides = ["%s/devices/%s/driver_override" % (port.PCI, device) for device in (first, second)]
+    port.unbind(first)
+    port.bind(second, "igb")
+    for path in overrides:
+        kernel.write(path, "\n")
+    kernel.rmmod("rigb")
+    for nonsense in ("nonsense", "0000:01:00", "01:20.0", "1:00.8", first + ",x"):
+        ktap.fails("EINVAL", "bind=" + nonsense, kernel.insmod, "rigb", "bind=" + nonsense)
+        ktap.equal("drivers", (kernel.loaded("rigb"), port.driver_of(first)), (False, None))
+    # Not there; not ours; somebody else's; ours, without its domain.
+    other = next(os.path.basename(path) for path in sorted(glob.glob(port.PCI + "/devices/*"))
+                 if os.path.basename(path) not in port.devices() and not port.driver_of(os.path.basename(path)))
+    ktap.equal("domain", first[:5], "0000:")
+    kernel.insmod("rigb", "bind=ffff:fe:1f.7,%s,%s,%s" % (other, second, first[5:]))
+    ktap.equal("drivers", [port.driver_of(device) for device in (other, second, first)], [None, "igb", "rigb"])
+    ktap.check(port.interface(first), "no network device")
+    ktap.equal("driver_override", [kernel.read(path) for path in overrides], ["(null)"] * 2)
+    log = tools.run("dmesg")
+    for device, why in (("ffff:fe:1f.7", "no such device"), (other, "no such device"), (second, "has a driver")):
+        ktap.check(any("rigb: bind: " + device in line and why in line for line in log.splitlines()),
+                   "the log does not say why not " + device)
+    ktap.equal("parameter", kernel.read("/sys/module/rigb/parameters/bind").rsplit(",", 1)[1], first[5:])
+    kernel.rmmod("rigb")
+    ktap.equal("driver", port.driver_of(first), None)
+    # What is meant for another driver is not taken.
+    kernel.write(overrides[0], "igb\n")
+    kernel.insmod("rigb", "bind=" + first)
+    ktap.equal("driver", port.driver_of(first), None)
+    ktap.equal("driver_override", kernel.read(overrides[0]), "igb")
+
+
+@ktap.case()
 def other_device():
     """A device that it cannot drive is refused, whoever names it."""
     others = [os.path.basename(path) for path in glob.glob(port.PCI + "/devices/*")

@@ -206,6 +206,42 @@ def spread(drivers):
 
 
 @ktap.case(limit=120)
+def hash_fields():
+    """Of what the hash is made, as igb says it; the ports of UDP are in it or not, by a calculation of our own."""
+    pair = port.Pair("igb-rigb")
+    flows = ("tcp4", "udp4", "sctp4", "ah4", "esp4", "tcp6", "udp6", "sctp6", "ah6", "esp6")
+    shown = lambda end, flow: pair.run(end, "ethtool -n %s rx-flow-hash " + flow).splitlines()
+    for flow in flows:
+        ktap.equal(flow, shown(1, flow), shown(0, flow))
+    pair.run(1, "ethtool -L %s combined 4")
+    pair.wait_link()
+    table, key = rss(pair, 1)
+    addresses = socket.inet_aton(port.V4[0]) + socket.inet_aton(port.V4[1])
+    for letters, with_ports in (("sd", False), ("sdfn", True), ("sd", False)):
+        for end in (0, 1):
+            pair.run(end, "ethtool -N %s rx-flow-hash udp4 " + letters)
+        ktap.equal("udp4 as " + letters, shown(1, "udp4"), shown(0, "udp4"))
+        queues = set()
+        for number in range(30000, 30008):
+            sender, receiver = pair.udp(port=number)
+            with sender, receiver:
+                ports = number.to_bytes(2, "big") + receiver.getsockname()[1].to_bytes(2, "big")
+                queue = table[toeplitz(key, addresses + (ports if with_ports else b"")) & 127]
+                was = per_queue(pair, 1, 4)
+                for n in range(10):
+                    sender.send(net.datagram(n, 100))
+                    receiver.recv(200)
+                grown = [b - a for a, b in zip(was, per_queue(pair, 1, 4))]
+                ktap.check(grown[queue] >= 10 and sum(grown) <= 14, "%s: queue %d, but %s" % (letters, queue, grown))
+                queues.add(queue)
+        ktap.check(len(queues) > 1 if with_ports else len(queues) == 1, "%s: queues %s" % (letters, queues))
+    for setting in ("udp4 s", "udp4 sdf", "tcp4 sd", "sctp4 sdfn", "udp6 v"):
+        status, _, _ = pair.attempt(1, "ethtool -N %s rx-flow-hash " + setting)
+        ktap.check(status != 0, setting + " was taken")
+    ktap.equal("udp4", shown(1, "udp4"), shown(0, "udp4"))
+
+
+@ktap.case(limit=120)
 def table_and_key():
     """Set, refused, and kept over changes; as many queues go as the table allows."""
     pair = port.Pair("rigb-igb")

@@ -57,8 +57,7 @@ class Attacker:
     def __init__(self, drivers="rigb-igb"):
         self.pair = port.Pair(drivers)
         self.mac = bytes.fromhex(self.pair.link(0)["address"].replace(":", ""))
-        tools.attempt("modprobe virtio_net")
-        name = next((n for n in os.listdir("/sys/class/net") if os.path.exists("/sys/class/net/%s/device/features" % n)), None)
+        name = port.stranger()
         self.longest = 60000 if name else 9216
         if name:
             tools.run("ip link set dev %s mtu 65535 up" % name)

@@ -16,6 +16,7 @@ import kernel
 import ktap
 import port
 import qmp
+import tools
 
 STATUS, LINK_UP = 8, 2
 LONG = os.environ.get("RNET_LONG") == "1"
@@ -46,10 +47,10 @@ def gone(device):
     return not os.path.exists("%s/devices/%s" % (port.PCI, device))
 
 
-def added(monitor):
+def added(monitor, mac=None):
     """Whether QEMU takes the device: it may not have ended with the old one yet."""
     try:
-        monitor("device_add", **port.igb(1))
+        monitor("device_add", **port.igb(1, mac))
     except ktap.Failure:
         return False
     return True
@@ -75,6 +76,30 @@ def unplugged_under_traffic():
     pair = port.Pair("rigb-igb")
     pair.ping()
     pair.exchange()
+
+
+@ktap.case(limit=200)
+def bad_address():
+    """A device whose address is none gets a random one, and the log says so; it works."""
+    monitor = qmp.Monitor()
+    device = port.devices()[0]
+    port.unbind(device)
+    monitor("device_del", id="nic1")
+    ktap.wait_for("the device is gone", lambda: gone(device), 40)
+    ktap.wait_for("QEMU takes a new device", lambda: added(monitor, "01:00:5e:00:00:01"), 20)
+    ktap.wait_for("the new device", lambda: len(port.devices()) == 2, 40)
+    pair = port.Pair("rigb-igb")
+    address = bytes.fromhex(pair.link(0)["address"].replace(":", ""))
+    ktap.check(address[0] & 3 == 2 and any(address[1:]), "address " + address.hex(":"))
+    said = [line for line in tools.run("dmesg").splitlines() if pair.devices[0] in line and "no valid MAC address" in line]
+    ktap.equal("lines in the log", len(said), 1)
+    pair.ping()
+    pair.close()
+    port.unbind(pair.devices[0])
+    monitor("device_del", id="nic1")
+    ktap.wait_for("the device is gone", lambda: gone(pair.devices[0]), 40)
+    ktap.wait_for("QEMU takes a new device", lambda: added(monitor), 20)
+    ktap.wait_for("the new device", lambda: len(port.devices()) == 2, 40)
 
 
 @ktap.case(("rigb-igb", "igb-rigb", "igb-igb"), limit=200)

@@ -8,11 +8,14 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 # pylint: disable=wrong-import-position
+import itertools
 import json
 
+import kernel
 import ktap
 import net
 import port
+import rsoftnet
 
 
 def ethtool(pair, what, end=0):
@@ -119,6 +122,57 @@ def spread():
     ktap.note("frames on each queue: %s" % counts)
     ktap.check(sum(bool(count) for count in counts) >= 3, "16 flows on %s" % counts)
     ktap.check(sum(counts) <= total_after["rx_packets"] - total["rx_packets"] + 10, "queues count more than all")
+
+
+def vectors(pair, name, end=0):
+    """What a file of the driver says of each vector."""
+    return [int(word) for word in pair.file(end, "rigb/" + name).split()]
+
+
+def interrupts(name):
+    """What /proc/interrupts says of each vector of a device that is up, by its number; the last one is for the rest."""
+    found = {}
+    for line in kernel.read("/proc/interrupts").splitlines():
+        words = line.split()
+        if words[-1].startswith(name):
+            found[words[-1]] = sum(int(word) for word in itertools.takewhile(str.isdigit, words[1:]))
+    return [found.get("%s-%d" % (name, n), 0) for n in range(16)], found.get(name, 0)
+
+
+@ktap.case(limit=200)
+def files():
+    """What vectors do, in sysfs: as the kernel counts interrupts, as its tracepoint counts polls, and kept."""
+    pair = port.Pair("rigb-igb", up=False)
+    before = interrupts(port.NAMES[0])
+    ktap.equal("interrupts before it was up", (sum(before[0]), before[1]), (0, 0))
+    kernel.need_module("rsoftnet")
+    with pair.side(0):
+        rsoftnet.put("filter/device", port.NAMES[0])
+    rsoftnet.put("stage/poll_device/enable", 1)
+    pair.up()
+    pair.ping(count=50)
+    rsoftnet.put("stage/poll_device/enable", 0)
+    polls, counted = vectors(pair, "polls"), rsoftnet.stage("poll_device")
+    # A poll of a softirq that was running when it was enabled, or is when it is disabled.
+    ktap.check(abs(sum(polls) - counted) <= 2, "polls %s, by the tracepoint %d" % (polls, counted))
+    ktap.check(counted > 50, "only %d polls" % counted)
+
+    def same():
+        ours = vectors(pair, "interrupts"), vectors(pair, "other_interrupts")[0]
+        return ours == interrupts(port.NAMES[0])
+    ktap.wait_for("the same interrupts as in /proc/interrupts", same, 5)
+    ktap.check(sum(vectors(pair, "interrupts")) > 50, "no interrupts")
+    pair.run(0, "ethtool -C %s adaptive-rx off rx-usecs 40")
+    online = os.cpu_count()
+    ktap.equal("interval_us", vectors(pair, "interval_us")[:online], [40] * online)
+    pair.run(0, "ethtool -C %s rx-usecs 0")
+    ktap.equal("interval_us", vectors(pair, "interval_us"), [0] * 16)
+    pair.run(0, "ip link set dev %s down")
+    last = vectors(pair, "interrupts")
+    pair.run(0, "ethtool -G %s rx 512")
+    ktap.equal("interrupts while down", vectors(pair, "interrupts"), last)
+    ktap.equal("recoveries", vectors(pair, "recoveries"), [0])
+    rsoftnet.quiet()
 
 
 if __name__ == "__main__":

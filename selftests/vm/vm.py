@@ -273,17 +273,22 @@ def read(path):
 
 
 def complaints(opts, out, timed_out):
-    """(lines of complaints that count, whether the expected one was there)."""
+    """(lines of complaints that count, whether the expected one was there). What follows the first one in its log goes
+    to complaint.log, for those who see no more than what a run has printed."""
     wanted = re.compile(opts.expect_splat) if opts.expect_splat else None
     found, seen, lines = False, set(), []
     for name in ("console.log", "dmesg.log"):
-        for kind, number, line in splat.find(read(os.path.join(out, name))):
+        log = read(os.path.join(out, name))
+        for kind, number, line in splat.find(log):
             text = re.sub(r"^(?:<\d+>)?\[[^]]*\](?:\[[^]]*\])? ?", "", line)
             if timed_out and "panic" in line and "NMI" in line:
                 continue  # our own ask_for_backtrace
             if wanted and wanted.search(line):
                 found = True
             elif text not in seen:
+                if not lines:
+                    with open(os.path.join(out, "complaint.log"), "w", encoding="utf-8") as file:
+                        print(*log.splitlines()[max(0, number - 6):number + 70], sep="\n", file=file)
                 seen.add(text)
                 lines.append("%s (%s:%d): %s" % (kind, name, number, line))
     if not (wanted and found):
