@@ -8,10 +8,8 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 
-if [[ ! -e /.rnet/base ]]; then
-	"$RNET_REPO/scripts/sysroot.sh" need upstream >&2
-	exec "$RNET_REPO/scripts/enter.sh" "$RNET_REPO/selftests/upstream/build.sh"
-fi
+# shellcheck source=selftests/upstream/archive.sh
+. "$(dirname "$0")/archive.sh"
 
 # The programs, by the directory below tools/testing/selftests.
 NET=(
@@ -32,29 +30,10 @@ TCP_AO=(connect connect-deny icmps-accept icmps-discard key-management restore r
 	self-connect seq-ext setsockopt-closed unsigned-md5)
 TCP_AO=("${TCP_AO[@]/%/_ipv4}" "${TCP_AO[@]/%/_ipv6}")
 
-kernel=$(kernel_dir)
-src=$kernel/src
 out=$RNET_CACHE/upstream/${kernel##*/}
-key=$(cat "$0" "$kernel/debian-version" | cksum)
-if [[ -e $out/tests.tar && $(cat "$out/key" 2>/dev/null) == "$key" ]]; then
-	echo "$out/tests.tar"
-	exit
-fi
-
-# programs DIR NAME...: with the makefile that is there.
-programs() {
-	local dir=$1
-	shift
-	mkdir -p "$out/tests/$dir"
-	make -s -C "$src/tools/testing/selftests/$dir" -j"$(nproc)" \
-		OUTPUT="$out/tests/$dir" KHDR_INCLUDES="-isystem $out/headers/usr/include" \
-		USERCFLAGS='-g0 -w' "${@/#/$out/tests/$dir/}"
-}
+tests=$out/tests
 
 build() {
-	rm -rf "$out"
-	mkdir -p "$out/headers"
-	make -s -C "$src" O="$out/headers" ARCH=x86_64 headers
 	programs net "${NET[@]}"
 	programs net/mptcp "${MPTCP[@]}"
 	programs net/netfilter "${NETFILTER[@]}"
@@ -62,15 +41,7 @@ build() {
 	# The scripts, and the files that they read.
 	(cd "$src/tools/testing/selftests" && find net net/{mptcp,netfilter,lib,forwarding} kselftest -maxdepth 2 \
 		\( -name '*.sh' -o -name '*.py' -o -name 'run_*' -o -name in_netns.sh \) -print0 |
-		tar -c --null -T - | tar -x -C "$out/tests")
-	tar -cf "$out/tests.tar" -C "$out/tests" .
-	echo "$key" >"$out/key"
+		tar -c --null -T - | tar -x -C "$tests")
 }
 
-need_disk 300 "the kernel's own tests"
-mkdir -p "$RNET_LOGS"
-if ! build >"$RNET_LOGS/upstream-build.log" 2>&1; then
-	tail -n 15 "$RNET_LOGS/upstream-build.log" >&2
-	die "the kernel's own tests could not be built" "the whole log is $RNET_LOGS/upstream-build.log"
-fi
-echo "$out/tests.tar"
+archive "the kernel's own tests" "$tests" tests.tar

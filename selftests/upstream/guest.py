@@ -59,13 +59,13 @@ def command_of(test):
     return words + ["sh", "-c", test.command]
 
 
-def run(test, log):
-    """The exit status of one test; 124 if it took too long."""
+def run(command, log, directory, limit, env=None):
+    """The exit status of a command; 124 if it took too long."""
     with open(log, "wb") as file:
-        with subprocess.Popen(command_of(test), cwd=os.path.join(TESTS, test.directory), stdin=subprocess.DEVNULL,
-                              stdout=file, stderr=subprocess.STDOUT, start_new_session=True) as process:
+        with subprocess.Popen(command, cwd=directory, env=env, stdin=subprocess.DEVNULL, stdout=file,
+                              stderr=subprocess.STDOUT, start_new_session=True) as process:
             try:
-                return process.wait(test.limit)
+                return process.wait(limit)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 return 124
@@ -87,7 +87,7 @@ def main():
     with open("/out/results.jsonl", "w", encoding="utf-8") as results:
         for number, test in enumerate(chosen, 1):
             name, before, start = "%03d.log" % number, packets(), time.monotonic()
-            status = run(test, "/out/" + name)
+            status = run(command_of(test), "/out/" + name, os.path.join(TESTS, test.directory), test.limit)
             grown = {key: value - before[key] for key, value in packets().items()}
             log = complaints()
             row = {"log": name, "name": test.name, "status": status, "seconds": time.monotonic() - start,

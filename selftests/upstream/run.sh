@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [--quick] [--debug] [--repeat N] [PATTERN...]: the kernel's own
+# run.sh [--quick] [--debug] [--repeat N] [--times N] [PATTERN...]: the kernel's own
 # networking tests with the in-tree lo and with rlo, which may not differ (KTAP;
 # the last line counts).  A pattern names tests: 'net/udpgso*'.  See README.
 set -uo pipefail
@@ -18,6 +18,12 @@ while (($#)); do
 		reps=${reps:-1}
 		;;
 	--debug) selection+=("$1") ;;
+	# Each test so often in each boot: how often one fails that is unsteady.
+	--times)
+		selection+=("--times=${2:?--times needs a number}")
+		reps=${reps:-1}
+		shift
+		;;
 	-h | --help) sed -n '4,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	-*) die "unknown option $1" "see selftests/upstream/run.sh --help" 2 ;;
 	*) selection+=("$1") ;;
