@@ -228,7 +228,7 @@ def boot_until_started(opts, out, kernel, image, modules, directory):
 
 
 def boot(opts, out, kernel, image, directory):
-    """Runs QEMU to its end; (timed out, accelerator, seconds)."""
+    """Runs QEMU to its end; (timed out, accelerator, seconds, the signal that ended it or 0)."""
     ours, theirs = socket.socketpair()
     source, sink = os.pipe()
     command, accel = command_line(opts, out, kernel, image, directory, theirs.fileno(), sink)
@@ -255,12 +255,13 @@ def boot(opts, out, kernel, image, directory):
         timed_out = True
         ask_for_backtrace(ours)
     finally:
+        died = -min(process.poll() or 0, 0)
         process.kill()
         process.wait()
         reader.join()
         if opts.shell and sys.stdin.isatty():
             subprocess.run(["stty", "sane"], check=False)
-    return timed_out, accel, time.time() - start
+    return timed_out, accel, time.time() - start, died
 
 
 def read(path):
@@ -302,7 +303,7 @@ def say(text):
     print("rnet: vm: " + text, file=sys.stderr, flush=True)
 
 
-def judge(opts, out, timed_out):
+def judge(opts, out, timed_out, died):
     """The exit status, with what there is to say about it."""
     status = read(os.path.join(out, ".vm/status")).strip()
     lines, found = complaints(opts, out, timed_out)
@@ -325,8 +326,10 @@ def judge(opts, out, timed_out):
         if found:
             return 0
         last = [line for line in read(os.path.join(out, "console.log")).splitlines() if line.strip()]
-        cause = read(os.path.join(out, "qemu.log")).splitlines()[1:] or last[-1:] or ["nothing on its console"]
-        raise Failure("the VM ended before the command did: %s" % cause[-1], "read console.log and qemu.log in %s" % out)
+        cause = read(os.path.join(out, "qemu.log")).splitlines()[1:] + (last[-5:] or ["nothing on its console"])
+        if died:
+            cause.insert(0, "QEMU was ended by %s" % signal.Signals(died).name)
+        raise Failure("the VM ended before the command did: %s" % "; ".join(cause), "read console.log and qemu.log in %s" % out)
     return int(status)
 
 
@@ -343,8 +346,8 @@ def main():
         image = initramfs.build(kernel[1], os.path.join(HERE, "guest"), os.environ["RNET_CACHE"])
         if opts.shell:
             print("rnet: vm: a shell in the VM (kernel %s); leave it with 'exit'; /out is %s" % (kernel[2], out), flush=True)
-        timed_out, accel, seconds = boot_until_started(opts, out, kernel, image, modules, directory)
-        status = judge(opts, out, timed_out)
+        timed_out, accel, seconds, died = boot_until_started(opts, out, kernel, image, modules, directory)
+        status = judge(opts, out, timed_out, died)
     except Failure as failure:
         say("error: " + failure.args[0])
         say(" next: " + failure.args[1])
