@@ -49,6 +49,7 @@ LONG_BOOTS=(
 # What needs the debug kernel.
 DEBUG_BOOTS=(
 	"debug/kunit debug/faults"
+	"debug/port_faults|@ports"
 )
 
 lane=vm list_only='' patterns=() at_once=''
