@@ -4,6 +4,7 @@
  * is decided by the allow-lists in bindgen_parameters beside this file.
  */
 
+#include <linux/bpf.h>
 #include <linux/btf.h>
 #include <linux/ethtool.h>
 #include <linux/etherdevice.h>
@@ -26,6 +27,7 @@
 #include <net/net_namespace.h>
 #include <net/netdev_queues.h>
 #include <net/page_pool/helpers.h>
+#include <net/xdp.h>
 
 #include "../helpers/helpers.c"
 

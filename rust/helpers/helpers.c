@@ -46,3 +46,4 @@
 #include "softnet.c"
 #include "tracepoint.c"
 #include "workqueue.c"
+#include "xdp.c"

@@ -3,6 +3,7 @@
 #include <linux/err.h>
 #include <linux/mm.h>
 #include <net/page_pool/helpers.h>
+#include <net/xdp.h>
 
 /* One page a buffer, mapped once; `offset` and `max_len` are what the device may write. */
 __rnet_helper struct page_pool *
@@ -49,4 +50,10 @@ __rnet_helper void rnet_helper_page_pool_sync_for_cpu(const struct page_pool *po
 						      u32 offset, u32 len)
 {
 	page_pool_dma_sync_for_cpu(pool, page, offset, len);
+}
+
+__rnet_helper int rnet_helper_xdp_rxq_info_reg_pool(struct xdp_rxq_info *rxq,
+						    struct page_pool *pool)
+{
+	return xdp_rxq_info_reg_mem_model(rxq, MEM_TYPE_PAGE_POOL, pool);
 }

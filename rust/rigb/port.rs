@@ -29,6 +29,7 @@ use rnet::{
     prelude::*,
     ring::{
         RxPort,
+        Segment,
         TxPort, //
     },
     skb::Headers,
@@ -205,6 +206,12 @@ impl nic::Driver for Port {
     ) -> Xmit<'call, Qdisc> {
         self.send(skb, tx)
     }
+
+    fn xdp_descriptor(len: u32, segment: Segment) -> desc::Tx {
+        desc::Plan::new(None, None).data(len, segment)
+    }
+
+    const XDP_PIECE: u32 = desc::MAX_PIECE;
 
     #[inline]
     fn receive(&self, rx: &mut RxPort<'_, desc::Rx>, budget: &mut Budget<'_>) {

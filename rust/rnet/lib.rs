@@ -43,6 +43,7 @@ pub mod mmio;
 pub mod module;
 pub mod napi;
 pub mod netdev;
+pub mod netlink;
 pub mod netns;
 #[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 pub mod nic;
@@ -62,6 +63,7 @@ pub mod switches;
 pub mod sysfs;
 mod text;
 pub mod trace;
+pub mod xdp;
 
 pub use param::{
     Param,

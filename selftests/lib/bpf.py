@@ -23,7 +23,8 @@ MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, PROG_LOAD, PROG_ATTACH, PROG_DET
     0, 1, 2, 3, 5, 8, 9, 10, 28)
 # Types of programs, of attachments and of maps.
 SOCKET_FILTER, SCHED_CLS, XDP, CGROUP_SKB, SOCK_OPS, SK_SKB, SK_MSG = 1, 3, 6, 8, 13, 14, 16
-AT_SOCK_OPS, AT_STREAM_PARSER, AT_STREAM_VERDICT, AT_SK_MSG_VERDICT, AT_XDP, AT_SK_SKB_VERDICT = 3, 4, 5, 7, 37, 38
+AT_SOCK_OPS, AT_STREAM_PARSER, AT_STREAM_VERDICT, AT_SK_MSG_VERDICT, AT_XDP, AT_SK_SKB_VERDICT, AT_TCX = (
+    3, 4, 5, 7, 37, 38, 46)
 HASH, ARRAY, PERCPU_ARRAY, DEVMAP, SOCKMAP, CPUMAP, SOCKHASH, DEVMAP_HASH = 1, 2, 6, 14, 15, 16, 18, 25
 # What an XDP program, a classifier or a verdict on a socket returns.
 XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT = range(5)
@@ -32,6 +33,7 @@ SK_DROP, SK_PASS = 0, 1
 # Helpers.
 MAP_LOOKUP_ELEM, GET_SMP_PROCESSOR_ID, REDIRECT, REDIRECT_MAP, SK_REDIRECT_MAP, SOCK_MAP_UPDATE, MSG_REDIRECT_MAP = (
     1, 8, 23, 51, 52, 53, 60)
+XDP_ADJUST_HEAD, XDP_ADJUST_META, XDP_ADJUST_TAIL = 44, 54, 65
 # Modes of XDP.
 SKB_MODE, DRV_MODE, HW_MODE = 2, 4, 8
 
@@ -274,3 +276,25 @@ def need_xdp(name, fd, flags=SKB_MODE):
     result = attach_xdp(name, fd, flags)
     if result != ("", ""):
         raise ktap.Failure("XDP on %s: %s" % (name, result))
+
+
+# --- programs -----------------------------------------------------------------------
+
+def by_port(counters, actions, base=3000):
+    """A program that counts datagrams to ports from `base` on in their counters and does with each what its action
+    says; R2 is the frame then and R8 the datagram's payload.  The rest passes, counted by the last counter."""
+    code = [xdp_needs(72, "pass"),
+            load(2, R5, R2, 12), jump("v4", R5, "==", 0x0008), jump("pass", R5, "!=", 0xdd86),
+            load(1, R6, R2, 20), load(2, R7, R2, 56), mov(R8, R2), alu("add", R8, 62), jump("ports"),
+            "v4", load(1, R6, R2, 23), load(2, R7, R2, 36), mov(R8, R2), alu("add", R8, 42),
+            "ports", jump("pass", R6, "!=", 17), swap16(R7)]
+    code += [jump("port%d" % i, R7, "==", base + i) for i in range(len(actions))]
+    code += ["pass", counters.add(len(actions)), mov(R0, XDP_PASS), exit_()]
+    for i, action in enumerate(actions):
+        code += ["port%d" % i, counters.add(i), action, exit_()]
+    return Program(XDP, code)
+
+
+def verdict(number):
+    """An action: just that."""
+    return [mov(R0, number)]

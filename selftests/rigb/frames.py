@@ -24,7 +24,7 @@ import port
 import tools
 
 IDS = ("0x1af4", "0x1000"), ("0x1af4", "0x1041")
-RANDOM_SECONDS = 4 if ktap.SLOW == 1 else 15
+RANDOM_SECONDS = float(os.environ.get("RNET_RANDOM", "0")) or (4 if ktap.SLOW == 1 else 15)
 
 
 def sum16(data):

@@ -16,32 +16,11 @@ import kernel
 import ktap
 import net
 import tools
-from bpf import R0, R1, R2, R5, R6, R7, R8
+from bpf import R0, R1, R2, R5, R8
 
 V4_V6 = ("127.0.0.1", "::1")
 COUNT = 25
 OUT_IN = [net.PACKET_OUTGOING, net.PACKET_HOST]
-
-
-def by_port(counters, actions, base=3000):
-    """A program that counts datagrams to ports from `base` on in their counters and does with each what its action
-    says; R2 is the frame then and R8 the datagram's payload.  The rest passes, counted by the last counter."""
-    code = [bpf.xdp_needs(72, "pass"),
-            bpf.load(2, R5, R2, 12), bpf.jump("v4", R5, "==", 0x0008), bpf.jump("pass", R5, "!=", 0xdd86),
-            bpf.load(1, R6, R2, 20), bpf.load(2, R7, R2, 56), bpf.mov(R8, R2), bpf.alu("add", R8,
-                                                                                       62), bpf.jump("ports"),
-            "v4", bpf.load(1, R6, R2, 23), bpf.load(2, R7, R2, 36), bpf.mov(R8, R2), bpf.alu("add", R8, 42),
-            "ports", bpf.jump("pass", R6, "!=", 17), bpf.swap16(R7)]
-    code += [bpf.jump("port%d" % i, R7, "==", base + i) for i in range(len(actions))]
-    code += ["pass", counters.add(len(actions)), bpf.mov(R0, bpf.XDP_PASS), bpf.exit_()]
-    for i, action in enumerate(actions):
-        code += ["port%d" % i, counters.add(i), action, bpf.exit_()]
-    return bpf.Program(bpf.XDP, code)
-
-
-def verdict(number):
-    """An action: just that."""
-    return [bpf.mov(R0, number)]
 
 
 # Back out of lo, once: what starts with "aabb" goes with "bbaa" (the checksum stays), which passes then.
@@ -82,10 +61,10 @@ def send_to(address, port):
 def verdicts(lane):
     """pass, drop, tx, aborted and a verdict that there is not: who counts what, and what arrives."""
     env = net.enter(lane)
-    actions = [verdict(bpf.XDP_PASS), verdict(bpf.XDP_DROP), TX_ONCE, verdict(bpf.XDP_ABORTED), verdict(77)]
+    actions = [bpf.verdict(bpf.XDP_PASS), bpf.verdict(bpf.XDP_DROP), TX_ONCE, bpf.verdict(bpf.XDP_ABORTED), bpf.verdict(77)]
     for address in V4_V6:
         counters = bpf.Counters(len(actions) + 1)
-        bpf.need_xdp("lo", by_port(counters, actions).fd)
+        bpf.need_xdp("lo", bpf.by_port(counters, actions).fd)
         key = "Ip6InReceives" if ":" in address else "IpInReceives"
         for i, (name, arrive, runs) in enumerate((("pass", b"aabb", 1), ("drop", None, 1), ("tx", b"bbaa", 2),
                                                   ("aborted", None, 1), ("77", None, 1))):
@@ -127,7 +106,7 @@ def redirect_out(lane):
                bpf.redirect_map(plain, 3, bpf.XDP_PASS), bpf.redirect_map(plain, 3, bpf.XDP_DROP)]
     for address in V4_V6:
         counters = bpf.Counters(len(actions) + 1)
-        bpf.need_xdp("lo", by_port(counters, actions).fd)
+        bpf.need_xdp("lo", bpf.by_port(counters, actions).fd)
         for i, where in enumerate(("v0", "d0", "v0", "v0", "lo", None)):
             what = "action %d to %s" % (i, address)
             sock, tap = receiver(address, 3000 + i), net.Sniffer("v1")
@@ -190,7 +169,7 @@ def redirect_in(lane):
     tools.ip_batch("link add v0 address %s type veth peer name v1" % mac, "link set v0 up", "link set v1 up",
                    "link set lo address " + mac)
     counters = bpf.Counters(2)
-    bpf.need_xdp("v0", by_port(counters, [[bpf.mov(R1, 1), bpf.mov(R2, 0), bpf.call(bpf.REDIRECT)]]).fd)
+    bpf.need_xdp("v0", bpf.by_port(counters, [[bpf.mov(R1, 1), bpf.mov(R2, 0), bpf.call(bpf.REDIRECT)]]).fd)
     sock, tap, source = receiver("::1", 3000), net.Sniffer("lo"), net.Sniffer("lo")
     text = payload(7)
     send_to("::1", 3000)
@@ -234,8 +213,8 @@ def shown():
 
 def refusals(_env):
     """What comes of attaching in ways that lo does not know, or twice."""
-    prog = bpf.Program(bpf.XDP, [verdict(bpf.XDP_PASS), bpf.exit_()])
-    other = bpf.Program(bpf.XDP, [verdict(bpf.XDP_DROP), bpf.exit_()])
+    prog = bpf.Program(bpf.XDP, [bpf.verdict(bpf.XDP_PASS), bpf.exit_()])
+    other = bpf.Program(bpf.XDP, [bpf.verdict(bpf.XDP_DROP), bpf.exit_()])
     seen = {"native": bpf.attach_xdp("lo", prog.fd, bpf.DRV_MODE),
             "offload": bpf.attach_xdp("lo", prog.fd, bpf.HW_MODE),
             "two modes": bpf.attach_xdp("lo", prog.fd, bpf.SKB_MODE | bpf.DRV_MODE),
@@ -280,7 +259,7 @@ def under_traffic(lane):
     """Attached, exchanged and detached while TCP and UDP flow: nothing is lost; detached, the program rests."""
     net.enter(lane)
     counters = [bpf.Counters(1), bpf.Counters(1)]
-    progs = [bpf.Program(bpf.XDP, [c.add(0), verdict(bpf.XDP_PASS), bpf.exit_()]) for c in counters]
+    progs = [bpf.Program(bpf.XDP, [c.add(0), bpf.verdict(bpf.XDP_PASS), bpf.exit_()]) for c in counters]
     features = tools.run("ethtool -k lo")
     before = net.ip_packets()
     traffic = net.Traffic()

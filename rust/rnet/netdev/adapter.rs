@@ -150,6 +150,16 @@ impl<T: Driver> Adapter<T> {
         } else {
             None
         },
+        ndo_bpf: if T::HAS_SET_XDP {
+            Some(super::xdp::bpf::<T>)
+        } else {
+            None
+        },
+        ndo_xdp_xmit: if T::HAS_XDP_XMIT {
+            Some(super::xdp::xdp_xmit::<T>)
+        } else {
+            None
+        },
         ndo_tx_timeout: if T::HAS_TX_TIMEOUT {
             Some(Self::tx_timeout)
         } else {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     ethtool::EthtoolTable,
+    netlink::ExtAck,
     rtnl::Rtnl,
     skb::{
         Headers,
@@ -22,7 +23,11 @@ use crate::{
         Xmit,
         XmitCx, //
     },
-    stats::LinkStats, //
+    stats::LinkStats,
+    xdp::{
+        Frames,
+        Program, //
+    },
 };
 
 /// Which per-CPU statistics the core keeps for the device. C type: `enum netdev_stat_type`.
@@ -162,6 +167,26 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// Frames of VLAN `vid` are to come in (`on`), or no longer. RTNL; may sleep. C callbacks:
     /// `ndo_vlan_rx_add_vid`, `ndo_vlan_rx_kill_vid`.
     fn set_vlan(&self, _dev: &Device, _vid: u16, _on: bool, _rtnl: &Rtnl) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The device is to show the frames that come in to `program`, or to none any more. Without
+    /// an error the program is the driver's until it is called again; an error leaves all as it
+    /// was. RTNL; may sleep. C callback: `ndo_bpf`, `XDP_SETUP_PROG`.
+    fn set_xdp(
+        &self,
+        _dev: &Device,
+        _program: Option<Program>,
+        _extack: &ExtAck<'_>,
+        _rtnl: &Rtnl,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Frames that came in elsewhere are to leave through this device: the driver takes as many as
+    /// it has room for, and sends them. Softirqs off, RCU read side; must not sleep. C callback:
+    /// `ndo_xdp_xmit`.
+    fn xdp_xmit(&self, _dev: &Device, _frames: &mut Frames<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

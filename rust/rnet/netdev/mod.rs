@@ -23,6 +23,7 @@ mod notifier;
 mod override_xmit;
 mod owner;
 mod registration;
+mod xdp;
 
 pub use builder::Builder;
 pub use driver::{

@@ -2,12 +2,9 @@
 
 //! The data of a NIC's network device: the driver's, and what the layer adds.
 
-use core::{
-    cell::UnsafeCell,
-    ptr::{
-        null_mut,
-        NonNull, //
-    },
+use core::ptr::{
+    null_mut,
+    NonNull, //
 };
 
 use kernel::{
@@ -16,7 +13,9 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
-            Relaxed, //
+            Full,
+            Relaxed,
+            Release, //
         },
         Arc, //
     },
@@ -62,8 +61,9 @@ impl Config {
 #[pin_data]
 pub struct Core<D: Driver> {
     driver: D,
-    /// Null while the device is down. Written under RTNL while no packet can come.
-    running: UnsafeCell<*mut Running<D>>,
+    /// Null while the device is down. Written under RTNL; what it pointed to is freed after a grace
+    /// period.
+    running: Atomic<*mut Running<D>>,
     queues: Atomic<u32>,
     tx_len: Atomic<u32>,
     rx_len: Atomic<u32>,
@@ -73,7 +73,7 @@ pub struct Core<D: Driver> {
     pub(super) shared: Shared,
 }
 
-// SAFETY: `running` is written under RTNL, and read under RTNL or where a packet can come.
+// SAFETY: `running` is written under RTNL, and read under RTNL or in RCU read sides.
 unsafe impl<D: Driver> Send for Core<D> {}
 // SAFETY: See above.
 unsafe impl<D: Driver> Sync for Core<D> {}
@@ -97,7 +97,7 @@ impl<D: Driver> Core<D> {
         };
         try_pin_init!(Self {
             driver,
-            running: UnsafeCell::new(null_mut()),
+            running: Atomic::new(null_mut()),
             queues: Atomic::new(first),
             tx_len: Atomic::new(D::LIMITS.ring_default),
             rx_len: Atomic::new(D::LIMITS.ring_default),
@@ -133,16 +133,20 @@ impl<D: Driver> Core<D> {
         Nic::new(&self.shared)
     }
 
-    /// What is up now, for a transmit callback.
+    /// What is up now.
     ///
     /// # Safety
     ///
-    /// In a transmit callback, or under RTNL.
+    /// In an RCU read side, such as a transmit callback, or under RTNL; not to be kept beyond.
     #[inline]
     pub(super) unsafe fn running<'a>(&'a self) -> Option<&'a Running<D>> {
-        // SAFETY: Not written meanwhile, by the requirement: packets are kept out, and waited for,
-        // before it changes.
-        unsafe { (*self.running.get()).as_ref() }
+        // SAFETY: Null, or of a box that is freed after a grace period, under RTNL. Read through an
+        // inlined shim, because the kernel crate's `load()` is a call.
+        unsafe {
+            nb::read_once_ptr(self.running.as_ptr().cast())
+                .cast::<Running<D>>()
+                .as_ref()
+        }
     }
 
     pub(crate) fn config(&self, _rtnl: &Rtnl) -> Config {
@@ -207,8 +211,7 @@ impl<D: Driver> Core<D> {
         self.strange.store(false, Relaxed);
         running.set_interval(self, self.shared.moderation().first());
         running.tell();
-        // SAFETY: Under RTNL; no packet can come yet, and no statistics look at it.
-        unsafe { *self.running.get() = KBox::into_raw(running) };
+        self.running.store(KBox::into_raw(running), Release);
         self.driver.enable(&nic);
         // SAFETY: Initialised, and disabled since it was down.
         unsafe { nb::enable_delayed_work(self.shared.service.get()) };
@@ -234,18 +237,21 @@ impl<D: Driver> Core<D> {
         self.driver.disable(&self.nic());
         // SAFETY: Under RTNL; what was up stays. Transmit callbacks do not use what `unplug()`
         // changes.
-        if let Some(running) = unsafe { (*self.running.get()).as_mut() } {
+        if let Some(running) = unsafe { self.running.load(Relaxed).as_mut() } {
             running.unplug(self);
         }
     }
 
     /// The second half: no packet can come any more.
     pub(super) fn finish_with(&self, _rtnl: &Rtnl) {
-        // SAFETY: Under RTNL, and nobody else looks at it: neither packets nor polls.
-        let running = unsafe { core::mem::replace(&mut *self.running.get(), null_mut()) };
+        let running = self.running.xchg(null_mut(), Full);
         if running.is_null() {
             return;
         }
+        // Who sends what does not come from the stack (frames of programs, pktgen) may have found
+        // it just before.
+        // SAFETY: Under RTNL; may sleep.
+        unsafe { nb::synchronize_net() };
         self.halt();
         for queue in 0..self.shared.resources().max_queues() {
             // SAFETY: A queue of the device, which is stopped; what it had sent is dropped below.

@@ -20,6 +20,7 @@ use crate::{
         Features,
         PcpuStats, //
     },
+    netlink::ExtAck,
     rtnl::Rtnl,
     skb::{
         DropReason,
@@ -30,6 +31,10 @@ use crate::{
         XmitCx, //
     },
     stats::LinkStats,
+    xdp::{
+        Frames,
+        Program, //
+    },
 };
 
 // Without `#[vtable]`, which would claim every method, whatever the driver has.
@@ -58,6 +63,8 @@ impl<D: Driver> netdev::Driver for Core<D> {
     const HAS_SET_ADDRESS: bool = true;
     const HAS_SET_VLAN: bool = true;
     const HAS_TX_TIMEOUT: bool = true;
+    const HAS_SET_XDP: bool = D::HAS_XDP_DESCRIPTOR;
+    const HAS_XDP_XMIT: bool = D::HAS_XDP_DESCRIPTOR;
 
     #[inline]
     fn start_xmit<'call>(&self, skb: TxSkb<'call>, _cx: &XmitCx<'_>) -> Xmit<'call, Qdisc> {
@@ -93,13 +100,12 @@ impl<D: Driver> netdev::Driver for Core<D> {
     }
 
     fn change_mtu(&self, _dev: &Device, mtu: u32, rtnl: &Rtnl) -> Result {
-        self.reconfigure(
-            &Config {
-                mtu,
-                ..self.config(rtnl)
-            },
-            rtnl,
-        )
+        let config = Config {
+            mtu,
+            ..self.config(rtnl)
+        };
+        self.check_program(&config)?;
+        self.reconfigure(&config, rtnl)
     }
 
     fn fix_features(&self, dev: &Device, wanted: Features, _rtnl: &Rtnl) -> Features {
@@ -132,6 +138,20 @@ impl<D: Driver> netdev::Driver for Core<D> {
     fn set_vlan(&self, _dev: &Device, vid: u16, on: bool, _rtnl: &Rtnl) -> Result {
         let _awake = self.shared().awake()?;
         self.driver().set_vlan(&self.nic(), vid, on)
+    }
+
+    fn set_xdp(
+        &self,
+        _dev: &Device,
+        program: Option<Program>,
+        extack: &ExtAck<'_>,
+        rtnl: &Rtnl,
+    ) -> Result {
+        self.exchange_program(program, extack, rtnl)
+    }
+
+    fn xdp_xmit(&self, _dev: &Device, frames: &mut Frames<'_>) -> Result {
+        self.send_frames(frames)
     }
 
     fn tx_timeout(&self, dev: &Device, queue: u32) {

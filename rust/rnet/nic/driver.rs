@@ -7,6 +7,7 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
+use net_bindings as nb;
 
 use super::{
     AddressFilter,
@@ -33,6 +34,7 @@ use crate::{
     ring::{
         RxDescriptor,
         RxPort,
+        Segment,
         TxPort, //
     },
     rtnl::Rtnl,
@@ -174,6 +176,16 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// An interrupt where there is one vector for everything. Where it was the queues', the driver
     /// has switched it off until [`rearm`](Self::rearm). Hard interrupt.
     fn interrupt(&self, nic: &Nic<'_>) -> Cause;
+
+    /// The descriptor of a piece of a frame of `len` bytes that a program sends, as it is: no
+    /// offloads, no VLAN tag. Softirq, with the queue's lock held. With it, the device takes
+    /// programs (XDP), and frames of others. C callbacks: `ndo_bpf`, `ndo_xdp_xmit`.
+    fn xdp_descriptor(_len: u32, _segment: Segment) -> Self::TxDesc {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The longest piece for [`xdp_descriptor`](Self::xdp_descriptor), in bytes.
+    const XDP_PIECE: u32 = nb::PAGE_SIZE as u32;
 
     /// What is to be done from time to time while the device is up: the time until the next one,
     /// in milliseconds. Process context, may sleep, must not take RTNL.

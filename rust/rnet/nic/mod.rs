@@ -31,6 +31,7 @@ mod stats;
 mod vector;
 mod wake;
 mod work;
+mod xdp;
 
 pub(crate) use self::activity::{
     Activity,

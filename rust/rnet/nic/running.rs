@@ -20,6 +20,7 @@ use super::{
     },
     moderation::Totals,
     vector::Vector,
+    xdp::Back,
     Driver,
     Pair,
     Rings, //
@@ -32,12 +33,14 @@ use crate::{
     napi::Budget,
     pci::Awake,
     ring::{
+        FrameTx,
         RxPort,
         RxRing,
         Seen,
         TxPort,
         TxRing, //
     },
+    xdp::Frame, //
 };
 
 /// A queue pair.
@@ -72,9 +75,12 @@ impl<D: Driver> Queues<D> {
         if budget > 0 {
             // SAFETY: By the requirement nobody else uses the ring.
             let rx = unsafe { &mut *self.rx.get() };
-            // SAFETY: In the poll function, with a budget.
-            let mut port = unsafe { RxPort::new(rx) };
+            // SAFETY: In the poll function, as all of them.
+            let back = unsafe { Back::new(self) };
+            // SAFETY: With a budget.
+            let mut port = unsafe { RxPort::new(rx, core.viewer(&back)) };
             core.driver().receive(&mut port, credit);
+            drop(port);
             complete &= rx.refill();
         }
         complete
@@ -106,6 +112,35 @@ impl<D: Driver> Queues<D> {
     pub(super) unsafe fn tx_port(&self) -> TxPort<'_, D::TxDesc, D::TxState> {
         // SAFETY: By the requirement nobody else is here.
         unsafe { TxPort::new(&self.tx, &mut *self.state.get()) }
+    }
+
+    /// The core's transmit queue.
+    #[inline]
+    pub(super) fn txq(&self) -> NonNull<nb::netdev_queue> {
+        self.tx.txq()
+    }
+
+    /// Puts a frame into the transmit ring, or gives it back if there is no room. The device is
+    /// not told yet.
+    ///
+    /// # Safety
+    ///
+    /// With the lock of [`txq`](Self::txq) held.
+    pub(super) unsafe fn send_frame(&self, frame: Frame) -> core::result::Result<(), Frame> {
+        // SAFETY: By the requirement.
+        unsafe { FrameTx::new(&self.tx) }.send(frame, D::XDP_PIECE, |len, segment| {
+            D::xdp_descriptor(len, segment)
+        })
+    }
+
+    /// Tells the device of frames.
+    ///
+    /// # Safety
+    ///
+    /// With the lock of [`txq`](Self::txq) held.
+    pub(super) unsafe fn start_frames(&self) {
+        // SAFETY: By the requirement.
+        unsafe { FrameTx::new(&self.tx) }.start();
     }
 
     /// Whether the device does not send what it was given. Has the queue polled if the device is

@@ -29,6 +29,7 @@ use crate::{
         Awake,
         Resources, //
     },
+    xdp::Slot, //
 };
 
 /// A function of a work item.
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     moderation: Moderation,
     activity: Arc<Activity>,
     wake: WakeSetting,
+    program: Slot,
     #[pin]
     pub(super) service: Opaque<nb::delayed_work>,
     #[pin]
@@ -82,6 +84,7 @@ impl Shared {
             activity,
             // SAFETY: The device is there, by the requirement.
             wake: unsafe { WakeSetting::new(wake, resources.as_ref().dma().as_ptr()) },
+            program: Slot::new(),
             service <- Opaque::ffi_init(move |work| {
                 // SAFETY: The place for a work item, pinned. Disabled until the device is up.
                 unsafe {
@@ -146,6 +149,11 @@ impl Shared {
 
     pub(super) fn wake(&self) -> &WakeSetting {
         &self.wake
+    }
+
+    #[inline]
+    pub(super) fn program(&self) -> &Slot {
+        &self.program
     }
 
     pub(super) fn rss(&self) -> &Rss {

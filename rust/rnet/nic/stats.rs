@@ -44,6 +44,12 @@ pub struct RxStats {
     pub length_errors: Count,
     /// Frames whose checksum the device found to be wrong.
     pub checksum_errors: Count,
+    /// Frames that a program has dropped, or that went no further for what it did.
+    pub xdp_dropped: Count,
+    /// Frames that a program has sent back.
+    pub xdp_sent: Count,
+    /// Frames that a program has sent elsewhere.
+    pub xdp_redirected: Count,
     /// How often there was no memory for a buffer or a packet.
     pub no_memory: Count,
     /// How often the device was told.

@@ -13,6 +13,7 @@ use super::{
     Resources, //
 };
 use crate::{
+    xdp,
     module::ModuleCtx,
     netdev::{
         Builder,
@@ -84,6 +85,9 @@ impl<D: Driver> Bound<D> {
             nb::netdev_set_watchdog(netdev.as_ptr(), 4000);
             nb::netdev_add_unicast_flt(netdev.as_ptr());
             nb::netif_set_affinity_auto(netdev.as_ptr());
+            if D::HAS_XDP_DESCRIPTOR {
+                nb::netdev_set_xdp_features(netdev.as_ptr(), xdp::FEATURES);
+            }
             nb::netdev_set_stat_ops(netdev.as_ptr(), stat_ops::Table::<D>::OPS);
             // The driver says when there is a link.
             nb::netif_carrier_off(netdev.as_ptr());

@@ -13,8 +13,10 @@
 
 mod rx;
 mod rx_packet;
+mod rx_view;
 mod tx;
 mod tx_clean;
+mod tx_frame;
 mod tx_port;
 
 pub(crate) use rx::RxRing;
@@ -24,8 +26,13 @@ pub use rx::{
     RX_BUFFER, //
 };
 pub use rx_packet::RxPacket;
+pub(crate) use rx_view::{
+    SendBack,
+    Viewer, //
+};
 pub(crate) use tx::TxRing;
 pub(crate) use tx_clean::Seen;
+pub(crate) use tx_frame::FrameTx;
 pub use tx_port::{
     Reserved,
     Segment,

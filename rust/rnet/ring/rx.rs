@@ -17,6 +17,10 @@ use net_bindings as nb;
 use super::{
     after,
     distance,
+    rx_view::{
+        RxQueueInfo,
+        Viewer, //
+    },
     RingAddress,
     RxPacket, //
 };
@@ -39,7 +43,7 @@ pub const RX_BUFFER: u32 = 3072;
 pub(super) const HEADROOM: u32 = 256;
 
 /// The shortest frame that has an Ethernet header.
-const SHORTEST: u32 = nb::ETH_HLEN;
+pub(super) const SHORTEST: u32 = nb::ETH_HLEN;
 
 /// A descriptor for received frames.
 #[allow(clippy::len_without_is_empty)]
@@ -70,14 +74,16 @@ pub(crate) struct RxRing<D: RxDescriptor> {
     next: u32,
     fill: u32,
     told: u32,
-    frame: *mut nb::sk_buff,
+    pub(super) frame: *mut nb::sk_buff,
     skip: bool,
-    pool: NonNull<nb::page_pool>,
+    pub(super) pool: NonNull<nb::page_pool>,
     pub(super) napi: NonNull<nb::napi_struct>,
     pub(super) netdev: NonNull<nb::net_device>,
     pub(super) queue: u32,
     doorbell: Doorbell,
     pub(super) stats: Arc<RxStats>,
+    /// What programs are told about the queue.
+    pub(super) rxq: RxQueueInfo,
 }
 
 // SAFETY: Owned by one NAPI, which any CPU may run; packets and pages belong to no thread.
@@ -131,6 +137,17 @@ impl<D: RxDescriptor> RxRing<D> {
                 RX_BUFFER,
             )
         })?;
+        let pool = NonNull::new(pool).ok_or(ENOMEM)?;
+        // SAFETY: The network device and NAPI stay, and the pool until the returned value has been
+        // dropped.
+        let rxq = match unsafe { RxQueueInfo::new(netdev, queue, napi, pool) } {
+            Ok(rxq) => rxq,
+            Err(err) => {
+                // SAFETY: Ours, just made.
+                unsafe { nb::page_pool_destroy(pool.as_ptr()) };
+                return Err(err);
+            }
+        };
         let mut this = Self {
             desc,
             pages,
@@ -140,12 +157,13 @@ impl<D: RxDescriptor> RxRing<D> {
             told: 0,
             frame: null_mut(),
             skip: false,
-            pool: NonNull::new(pool).ok_or(ENOMEM)?,
+            pool,
             napi,
             netdev,
             queue,
             doorbell,
             stats,
+            rxq,
         };
         if !this.fill() {
             return Err(ENOMEM);
@@ -220,7 +238,7 @@ impl<D: RxDescriptor> RxRing<D> {
     }
 
     /// Gives a buffer back that the device is done with.
-    fn put(&self, page: *mut nb::page) {
+    pub(super) fn put(&self, page: *mut nb::page) {
         // SAFETY: A page of our pool that belongs to us, in the poll function of its NAPI.
         unsafe { nb::page_pool_put(self.pool.as_ptr(), page, true) };
     }
@@ -280,6 +298,7 @@ impl<D: RxDescriptor> Drop for RxRing<D> {
                 unsafe { nb::page_pool_put(self.pool.as_ptr(), page, false) };
             }
         }
+        self.rxq.end();
         // SAFETY: Ours; pages that packets still hold keep what they need of it.
         unsafe { nb::page_pool_destroy(self.pool.as_ptr()) };
     }
@@ -288,6 +307,7 @@ impl<D: RxDescriptor> Drop for RxRing<D> {
 /// A receive queue in the poll function of its NAPI.
 pub struct RxPort<'a, D: RxDescriptor> {
     ring: &'a mut RxRing<D>,
+    viewer: Option<Viewer<'a>>,
 }
 
 impl<'a, D: RxDescriptor> RxPort<'a, D> {
@@ -295,8 +315,8 @@ impl<'a, D: RxDescriptor> RxPort<'a, D> {
     ///
     /// Only in the poll function of the ring's NAPI, with a budget, and not beyond it.
     #[inline]
-    pub(crate) unsafe fn new(ring: &'a mut RxRing<D>) -> Self {
-        Self { ring }
+    pub(crate) unsafe fn new(ring: &'a mut RxRing<D>, viewer: Option<Viewer<'a>>) -> Self {
+        Self { ring, viewer }
     }
 
     /// The number of the queue.
@@ -307,6 +327,8 @@ impl<'a, D: RxDescriptor> RxPort<'a, D> {
 
     /// The next frame. `None` when there is none, or when the budget is used up; each frame takes
     /// one of it, also one that is dropped here.
+    ///
+    /// A program of the device sees the frame first (XDP), and may keep it.
     ///
     /// Dropped and counted are frames that the device calls damaged, that are too short for an
     /// Ethernet header, that have a buffer without bytes or with more than fit, or that have more
@@ -348,6 +370,8 @@ impl<'a, D: RxDescriptor> RxPort<'a, D> {
                 ring.stats.errors.add(1);
                 ring.put(page);
                 false
+            } else if let Some(viewer) = &mut self.viewer {
+                ring.show(viewer, page, len, last)
             } else {
                 ring.append(page, len)
             };

@@ -4,10 +4,7 @@
 
 use core::{
     cell::UnsafeCell,
-    ptr::{
-        null_mut,
-        NonNull, //
-    },
+    ptr::NonNull, //
 };
 
 use kernel::{
@@ -31,7 +28,8 @@ use crate::{
     },
     mmio::Doorbell,
     nic::TxStats,
-    skb::DropReason, //
+    skb::DropReason,
+    xdp::Frame, //
 };
 
 /// How a slot's memory was mapped.
@@ -45,6 +43,17 @@ pub(super) enum Mapped {
     Page,
 }
 
+/// Whom the memory behind a packet's descriptors belongs to.
+#[derive(Clone, Copy)]
+pub(super) enum Content {
+    /// Not the first slot of a packet.
+    Nothing,
+    /// A packet of the stack.
+    Skb(NonNull<nb::sk_buff>),
+    /// A frame that a program sends.
+    Frame(NonNull<nb::xdp_frame>),
+}
+
 /// What belongs to one descriptor.
 pub(super) struct Slot {
     pub(super) dma: nb::dma_addr_t,
@@ -52,7 +61,7 @@ pub(super) struct Slot {
     pub(super) mapped: Mapped,
     /// In the first slot of a packet: the packet, the slot of its last descriptor, and what it
     /// counts for.
-    pub(super) skb: *mut nb::sk_buff,
+    pub(super) content: Content,
     pub(super) last: u32,
     pub(super) bytes: u32,
     pub(super) packets: u32,
@@ -63,7 +72,7 @@ impl Slot {
         dma: 0,
         len: 0,
         mapped: Mapped::No,
-        skb: null_mut(),
+        content: Content::Nothing,
         last: 0,
         bytes: 0,
         packets: 0,
@@ -169,6 +178,12 @@ impl<D: Descriptor> TxRing<D> {
         &self.stats
     }
 
+    /// The core's transmit queue.
+    #[inline]
+    pub(crate) fn txq(&self) -> NonNull<nb::netdev_queue> {
+        self.txq
+    }
+
     /// Where the ring lies.
     pub(crate) fn address(&self) -> RingAddress {
         RingAddress {
@@ -186,6 +201,14 @@ impl<D: Descriptor> TxRing<D> {
     #[inline]
     pub(super) fn after(&self, at: u32) -> u32 {
         after(at, self.len)
+    }
+
+    #[inline]
+    pub(super) fn before(&self, at: u32) -> u32 {
+        match at.checked_sub(1) {
+            Some(before) => before,
+            None => self.len.wrapping_sub(1),
+        }
     }
 
     /// Where the filling side goes on.
@@ -244,21 +267,21 @@ impl<D: Descriptor> TxRing<D> {
         }
     }
 
-    /// Takes the packet that begins at `at` out of the ring: its skb, the slot after it, and what
-    /// it counts for.
+    /// Takes the packet that begins at `at` out of the ring: whose it is, the slot after it, and
+    /// what it counts for.
     ///
     /// # Safety
     ///
     /// Only for the cleaning side, with `at` where a packet begins that the device is done with.
     #[inline]
-    pub(super) unsafe fn take(&self, at: u32) -> (*mut nb::sk_buff, u32, u32, u32) {
+    pub(super) unsafe fn take(&self, at: u32) -> (Content, u32, u32, u32) {
         let Some(slot) = self.slot(at) else {
-            return (null_mut(), self.after(at), 0, 0);
+            return (Content::Nothing, self.after(at), 0, 0);
         };
         // SAFETY: Ours by the requirement.
-        let (skb, last, bytes, packets) = unsafe {
-            let skb = core::mem::replace(&mut (*slot).skb, null_mut());
-            (skb, (*slot).last, (*slot).bytes, (*slot).packets)
+        let (content, last, bytes, packets) = unsafe {
+            let content = core::mem::replace(&mut (*slot).content, Content::Nothing);
+            (content, (*slot).last, (*slot).bytes, (*slot).packets)
         };
         let mut slot = at;
         loop {
@@ -269,7 +292,7 @@ impl<D: Descriptor> TxRing<D> {
             }
             slot = self.after(slot);
         }
-        (skb, self.after(last), bytes, packets)
+        (content, self.after(last), bytes, packets)
     }
 }
 
@@ -280,10 +303,17 @@ impl<D: Descriptor> Drop for TxRing<D> {
         while at != next {
             // SAFETY: Nobody else uses the ring any more, and the device does not: the layer has
             // stopped it. A packet begins at `at`.
-            let (skb, after, ..) = unsafe { self.take(at) };
-            if !skb.is_null() {
-                // SAFETY: The ring owned it.
-                unsafe { nb::dev_kfree_skb_any_reason(skb, DropReason::DEV_READY.as_raw()) };
+            let (content, after, ..) = unsafe { self.take(at) };
+            // SAFETY: The ring owned it.
+            unsafe {
+                match content {
+                    Content::Nothing => {}
+                    Content::Skb(skb) => nb::dev_kfree_skb_any_reason(
+                        skb.as_ptr(),
+                        DropReason::DEV_READY.as_raw(),
+                    ),
+                    Content::Frame(frame) => drop(Frame::from_raw(frame)),
+                }
             }
             at = after;
         }

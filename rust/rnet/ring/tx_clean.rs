@@ -9,8 +9,14 @@ use kernel::sync::atomic::{
 };
 use net_bindings as nb;
 
-use super::tx::TxRing;
-use crate::dma::Descriptor;
+use super::tx::{
+    Content,
+    TxRing, //
+};
+use crate::{
+    dma::Descriptor,
+    xdp::Frame, //
+};
 
 /// What [`TxRing::look`] has seen.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,14 +65,29 @@ impl<D: Descriptor> TxRing<D> {
         }
     }
 
+    /// Tells the device what is in the ring, and frees what it has sent by then.
+    ///
+    /// # Safety
+    ///
+    /// Only for the filling side, with the transmit lock of the queue held.
+    #[inline]
+    pub(super) unsafe fn start(&self) {
+        let next = self.next();
+        self.stats.doorbells.add(1);
+        // SAFETY: Rings end before the mapping of the device's registers does.
+        unsafe { self.doorbell.ring(next) };
+        // SAFETY: By the requirement.
+        unsafe { self.reap(self.before(next)) };
+    }
+
     /// After the doorbell: frees what has been sent, if the device is done with the descriptor in
     /// slot `last` already, as emulated devices are.
     ///
     /// # Safety
     ///
-    /// In the transmit callback of the queue.
+    /// In the transmit callback of the queue, or where else its lock is held.
     #[inline]
-    pub(super) unsafe fn reap(&self, last: u32) {
+    unsafe fn reap(&self, last: u32) {
         if !self.desc.is_done(last as usize) {
             return;
         }
@@ -146,14 +167,16 @@ impl<D: Descriptor> Cleaner<'_, D> {
             }
             // SAFETY: A packet begins at `at`, since it did at `clean` and each is taken as a
             // whole; its last descriptor, and so all of them, are done.
-            let (skb, after, its_bytes, its_packets) = unsafe { ring.take(at) };
-            if !skb.is_null() {
-                // SAFETY: The ring owned it. By the requirement this is the right context.
-                unsafe {
-                    match how {
-                        Free::Poll(budget) => nb::napi_consume_skb(skb, budget),
-                        Free::Xmit => nb::skb_consume_in_xmit(skb),
+            let (content, after, its_bytes, its_packets) = unsafe { ring.take(at) };
+            // SAFETY: The ring owned it. By the requirement this is the right context.
+            unsafe {
+                match (content, how) {
+                    (Content::Nothing, _) => {}
+                    (Content::Skb(skb), Free::Poll(budget)) => {
+                        nb::napi_consume_skb(skb.as_ptr(), budget)
                     }
+                    (Content::Skb(skb), Free::Xmit) => nb::skb_consume_in_xmit(skb.as_ptr()),
+                    (Content::Frame(frame), _) => drop(Frame::from_raw(frame)),
                 }
             }
             bytes = bytes.wrapping_add(its_bytes);

@@ -2,9 +2,12 @@
 
 //! The filling side of a transmit ring, in a transmit callback.
 
+use core::ptr::NonNull;
+
 use net_bindings as nb;
 
 use super::tx::{
+    Content,
     Mapped,
     TxRing, //
 };
@@ -92,10 +95,10 @@ fn stop_unless<D: Descriptor>(ring: &TxRing<D>, n: u32) -> bool {
 
 /// Room in a ring. What is not [posted](Self::post) is not seen by the device.
 pub struct Reserved<'a, D: Descriptor> {
-    ring: &'a TxRing<D>,
-    first: u32,
-    next: u32,
-    left: u32,
+    pub(super) ring: &'a TxRing<D>,
+    pub(super) first: u32,
+    pub(super) next: u32,
+    pub(super) left: u32,
 }
 
 impl<D: Descriptor> Reserved<'_, D> {
@@ -105,9 +108,8 @@ impl<D: Descriptor> Reserved<'_, D> {
         if self.left == 0 {
             return;
         }
-        self.ring.desc.write(self.next as usize, desc);
         self.left = self.left.wrapping_sub(1);
-        self.next = self.ring.after(self.next);
+        self.write(desc);
     }
 
     /// Maps the packet and hands it to the device: `encode` makes the descriptor of each piece, of
@@ -163,14 +165,7 @@ impl<D: Descriptor> Reserved<'_, D> {
             if unsafe { nb::dma_mapping_failed(dev, dma) } {
                 return Err(self.unwind(skb));
             }
-            if let Some(slot) = self.ring.slot(self.next) {
-                // SAFETY: Between `next` and `clean`: the filling side's, and that is us.
-                unsafe {
-                    (*slot).dma = dma;
-                    (*slot).len = len;
-                    (*slot).mapped = kind;
-                }
-            }
+            self.keep(dma, len, kind);
             let mut at = 0u32;
             while at < len {
                 let part = len.wrapping_sub(at).min(max);
@@ -180,13 +175,32 @@ impl<D: Descriptor> Reserved<'_, D> {
                     first: done == 0,
                     last: done.wrapping_add(1) == pieces,
                 };
-                self.ring.desc.write(self.next as usize, encode(segment));
+                self.write(encode(segment));
                 at = at.wrapping_add(part);
                 done = done.wrapping_add(1);
-                self.next = self.ring.after(self.next);
             }
         }
         Ok(self.commit(skb, wire_bytes, packets))
+    }
+
+    /// Remembers the mapping of what the next descriptors point to.
+    #[inline]
+    pub(super) fn keep(&mut self, dma: u64, len: u32, kind: Mapped) {
+        if let Some(slot) = self.ring.slot(self.next) {
+            // SAFETY: Between `next` and `clean`: the filling side's, and that is us.
+            unsafe {
+                (*slot).dma = dma;
+                (*slot).len = len;
+                (*slot).mapped = kind;
+            }
+        }
+    }
+
+    /// Writes the next descriptor.
+    #[inline]
+    pub(super) fn write(&mut self, desc: D) {
+        self.ring.desc.write(self.next as usize, desc);
+        self.next = self.ring.after(self.next);
     }
 
     /// Makes what was written a packet of the ring, and tells the device.
@@ -196,48 +210,61 @@ impl<D: Descriptor> Reserved<'_, D> {
         // SAFETY: The packet is ours, and sent by this device.
         unsafe { nb::skb_tx_timestamp(skb.as_raw(), ring.netdev.as_ptr()) };
         let (raw, disposed) = skb.into_ring();
-        let last = self.last();
-        if let Some(slot) = ring.slot(self.first) {
-            // SAFETY: Between `next` and `clean`: the filling side's, and that is us. The packet
-            // belongs to the slot from now on.
-            unsafe {
-                (*slot).skb = raw;
-                (*slot).last = last;
-                (*slot).bytes = wire_bytes;
-                (*slot).packets = packets;
-            }
-        }
         // SAFETY: No requirement. Asks for the core's own knowledge of this CPU.
         let more = unsafe { nb::netdev_xmit_more() };
-        // SAFETY: A queue of a device that is there, with its lock held. Before the cleaning side
-        // can count it as completed.
-        let ring_now = unsafe { nb::netdev_tx_sent_queue(ring.txq.as_ptr(), wire_bytes, more) };
-        // SAFETY: We are the filling side, and the packet is complete.
-        unsafe { ring.publish(self.next) };
+        let content = NonNull::new(raw).map_or(Content::Nothing, Content::Skb);
+        // SAFETY: The packet is complete, and the slot's from now on.
+        let ring_now = unsafe { self.publish(content, wire_bytes, packets, more) };
         let stopped = ring.free() < TxRing::<D>::STOP && !stop_unless(ring, TxRing::<D>::WAKE);
         if ring_now || stopped {
-            ring.stats.doorbells.add(1);
-            // SAFETY: Rings end before the mapping of the device's registers does.
-            unsafe { ring.doorbell.ring(self.next) };
             // SAFETY: A reservation is made and used in a transmit callback only.
-            unsafe { ring.reap(last) };
+            unsafe { ring.start() };
         }
         disposed
     }
 
-    /// The slot before `next`.
+    /// Makes what was written a packet of the ring. Whether the device has to be told now.
+    ///
+    /// # Safety
+    ///
+    /// Everything before `next` must be written, and `content` be the caller's to give away.
     #[inline]
-    fn last(&self) -> u32 {
-        let len = self.ring.address().len;
-        match self.next.checked_sub(1) {
-            Some(last) => last,
-            None => len.wrapping_sub(1),
+    pub(super) unsafe fn publish(
+        &self,
+        content: Content,
+        wire_bytes: u32,
+        packets: u32,
+        more: bool,
+    ) -> bool {
+        let ring = self.ring;
+        if let Some(slot) = ring.slot(self.first) {
+            // SAFETY: Between `next` and `clean`: the filling side's, and that is us. The packet
+            // belongs to the slot from now on.
+            unsafe {
+                (*slot).content = content;
+                (*slot).last = ring.before(self.next);
+                (*slot).bytes = wire_bytes;
+                (*slot).packets = packets;
+            }
         }
+        // SAFETY: A queue of a device that is there, with its lock held. Before the cleaning side
+        // can count it as completed.
+        let now = unsafe { nb::netdev_tx_sent_queue(ring.txq.as_ptr(), wire_bytes, more) };
+        // SAFETY: We are the filling side, and the packet is complete.
+        unsafe { ring.publish(self.next) };
+        now
     }
 
     /// Undoes the mappings that were made, and drops the packet.
     #[cold]
     fn unwind<'call>(self, skb: TxSkb<'call>) -> Disposed<'call> {
+        self.undo();
+        skb.drop_with(DropReason::NOMEM)
+    }
+
+    /// Undoes the mappings that were made, and counts a packet that is lost.
+    #[cold]
+    pub(super) fn undo(&self) {
         let mut at = self.first;
         while at != self.next {
             // SAFETY: Never published: the filling side's, and unknown to the device.
@@ -245,6 +272,5 @@ impl<D: Descriptor> Reserved<'_, D> {
             at = self.ring.after(at);
         }
         self.ring.stats.dropped.add(1);
-        skb.drop_with(DropReason::NOMEM)
     }
 }

@@ -23,10 +23,6 @@ pub use groups::{
 
 use core::marker::PhantomData;
 
-use kernel::{
-    prelude::*,
-    str::CStr, //
-};
 use net_bindings as nb;
 use pin_init::zeroed;
 
@@ -41,19 +37,6 @@ use crate::{
     netdev,
     rtnl::Rtnl, //
 };
-
-/// What a refusal says to the user. C type: `struct netlink_ext_ack`.
-struct ExtAck(*mut nb::netlink_ext_ack);
-
-impl ExtAck {
-    /// Refuses: says why, and is the error.
-    fn refuse(&self, why: &'static CStr) -> Error {
-        // SAFETY: The caller's own, or null; the text stays as long as the module, which is in a
-        // call now.
-        unsafe { nb::extack_set(self.0, why.as_char_ptr()) };
-        EINVAL
-    }
-}
 
 /// An entry of the table that is there only if the driver has what it needs.
 macro_rules! some {

@@ -11,9 +11,9 @@ use net_bindings as nb;
 
 use super::{
     Driver,
-    ExtAck,
     Table, //
 };
+use crate::netlink::ExtAck;
 
 /// The arrays of a request, where they are asked for. The core has made them as long as
 /// `get_rxfh_indir_size()` and `get_rxfh_key_size()` say; it does not always say so in `param`
@@ -77,7 +77,8 @@ impl<D: Driver> Table<D> {
     ) -> c_int {
         // SAFETY: In the callback; `param` is the caller's own.
         let ((core, rtnl), param) = unsafe { (Self::enter(dev), &*param) };
-        let extack = ExtAck(extack);
+        // SAFETY: The caller's own, or null.
+        let extack = unsafe { ExtAck::from_raw(extack) };
         from_result(|| {
             if param.rss_context != 0 {
                 return Err(EOPNOTSUPP);
@@ -130,7 +131,8 @@ impl<D: Driver> Table<D> {
     ) -> c_int {
         // SAFETY: In the callback; `fields` is the caller's own.
         let ((core, rtnl), fields) = unsafe { (Self::enter(dev), &*fields) };
-        let extack = ExtAck(extack);
+        // SAFETY: The caller's own, or null.
+        let extack = unsafe { ExtAck::from_raw(extack) };
         from_result(|| {
             let kind = Ports::of(fields.flow_type).ok_or(EINVAL)?;
             let ports = match fields.data {

@@ -38,7 +38,7 @@ const TX: [Shown<TxStats>; 5] = [
 ];
 
 /// What each receive queue shows under `ethtool -S`.
-const RX: [Shown<RxStats>; 8] = [
+const RX: [Shown<RxStats>; 11] = [
     ("packets", |q| q.packets.get()),
     ("bytes", |q| q.bytes.get()),
     ("dropped", |q| q.dropped.get()),
@@ -47,6 +47,9 @@ const RX: [Shown<RxStats>; 8] = [
     ("csum_err", |q| q.checksum_errors.get()),
     ("alloc_failed", |q| q.no_memory.get()),
     ("doorbells", |q| q.doorbells.get()),
+    ("xdp_dropped", |q| q.xdp_dropped.get()),
+    ("xdp_sent", |q| q.xdp_sent.get()),
+    ("xdp_redirected", |q| q.xdp_redirected.get()),
 ];
 
 const LEN: usize = nb::ETH_GSTRING_LEN as usize;

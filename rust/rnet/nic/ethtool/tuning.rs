@@ -12,9 +12,9 @@ use net_bindings as nb;
 use super::{
     Config,
     Driver,
-    ExtAck,
     Table, //
 };
+use crate::netlink::ExtAck;
 
 /// How often what the device counts is read, in microseconds: so old `ethtool -S` may be.
 const STATS_BLOCK: u32 = 1_000_000;
@@ -43,7 +43,8 @@ impl<D: Driver> Table<D> {
     ) -> c_int {
         // SAFETY: In the callback; `ring` is the caller's own.
         let ((core, rtnl), ring) = unsafe { (Self::enter(dev), &*ring) };
-        let extack = ExtAck(extack);
+        // SAFETY: The caller's own, or null.
+        let extack = unsafe { ExtAck::from_raw(extack) };
         from_result(|| {
             let limits = D::LIMITS;
             for len in [ring.rx_pending, ring.tx_pending] {
@@ -127,7 +128,8 @@ impl<D: Driver> Table<D> {
     ) -> c_int {
         // SAFETY: In the callback; `coalesce` is the caller's own.
         let ((core, rtnl), coalesce) = unsafe { (Self::enter(dev), &*coalesce) };
-        let extack = ExtAck(extack);
+        // SAFETY: The caller's own, or null.
+        let extack = unsafe { ExtAck::from_raw(extack) };
         from_result(|| {
             if coalesce.rx_coalesce_usecs > D::LIMITS.interval {
                 return Err(extack.refuse(c"the device cannot hold interrupts back for so long"));

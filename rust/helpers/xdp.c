@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/bpf.h>
+#include <linux/bpf_trace.h>
+#include <linux/filter.h>
+#include <linux/netdevice.h>
+#include <net/xdp.h>
+
+/* A program for or out of ndo_bpf(); false for what is not about programs. */
+__rnet_helper bool rnet_helper_netdev_bpf_prog(const struct netdev_bpf *bpf,
+					       struct bpf_prog **prog,
+					       struct netlink_ext_ack **extack)
+{
+	if (bpf->command != XDP_SETUP_PROG)
+		return false;
+	*prog = bpf->prog;
+	*extack = bpf->extack;
+	return true;
+}
+
+__rnet_helper void rnet_helper_bpf_prog_inc(struct bpf_prog *prog)
+{
+	bpf_prog_inc(prog);
+}
+
+__rnet_helper void rnet_helper_bpf_prog_put(struct bpf_prog *prog)
+{
+	bpf_prog_put(prog);
+}
+
+__rnet_helper void rnet_helper_netdev_set_xdp_features(struct net_device *dev, u32 features)
+{
+	dev->xdp_features = features;
+}
+
+__rnet_helper int rnet_helper_xdp_rxq_info_reg(struct xdp_rxq_info *rxq, struct net_device *dev,
+					       u32 queue, struct napi_struct *napi)
+{
+	return xdp_rxq_info_reg(rxq, dev, queue, napi->napi_id);
+}
+
+/* A frame of `len` bytes that begins at `offset` in a page. */
+__rnet_helper void rnet_helper_xdp_prepare(struct xdp_buff *xdp, struct xdp_rxq_info *rxq,
+					   struct page *page, unsigned int offset,
+					   unsigned int len)
+{
+	xdp_init_buff(xdp, PAGE_SIZE, rxq);
+	xdp_prepare_buff(xdp, page_address(page), offset, len, true);
+}
+
+__rnet_helper u32 rnet_helper_xdp_run(const struct bpf_prog *prog, struct xdp_buff *xdp)
+{
+	return bpf_prog_run_xdp(prog, xdp);
+}
+
+/* Where the frame begins in its page. */
+__rnet_helper u32 rnet_helper_xdp_offset(const struct xdp_buff *xdp)
+{
+	return xdp->data - xdp->data_hard_start;
+}
+
+__rnet_helper u32 rnet_helper_xdp_len(const struct xdp_buff *xdp)
+{
+	return xdp->data_end - xdp->data;
+}
+
+__rnet_helper u32 rnet_helper_xdp_metadata(const struct xdp_buff *xdp)
+{
+	return xdp->data - xdp->data_meta;
+}
+
+__rnet_helper void rnet_helper_skb_set_metadata(struct sk_buff *skb, u32 len)
+{
+	skb_metadata_set(skb, len);
+}
+
+__rnet_helper struct xdp_frame *rnet_helper_xdp_to_frame(struct xdp_buff *xdp)
+{
+	return xdp_convert_buff_to_frame(xdp);
+}
+
+__rnet_helper void rnet_helper_xdp_exception(const struct net_device *dev,
+					     const struct bpf_prog *prog, u32 act)
+{
+	trace_xdp_exception(dev, prog, act);
+}
+
+__rnet_helper u32 rnet_helper_xdp_frame_len(const struct xdp_frame *frame)
+{
+	return xdp_get_frame_len(frame);
+}
+
+/* How many pieces of memory a frame has. */
+__rnet_helper u32 rnet_helper_xdp_frame_pieces(struct xdp_frame *frame)
+{
+	if (likely(!xdp_frame_has_frags(frame)))
+		return 1;
+	return 1 + xdp_get_shared_info_from_frame(frame)->nr_frags;
+}
+
+/* One of them; all of it is memory that the kernel has mapped. */
+__rnet_helper void *rnet_helper_xdp_frame_piece(struct xdp_frame *frame, u32 piece, u32 *len)
+{
+	const skb_frag_t *frag;
+
+	if (!piece) {
+		*len = frame->len;
+		return frame->data;
+	}
+	frag = &xdp_get_shared_info_from_frame(frame)->frags[piece - 1];
+	*len = skb_frag_size(frag);
+	return skb_frag_address(frag);
+}
+
+/* The queue is locked as for a transmit callback, and its watchdog told. */
+__rnet_helper void rnet_helper_netif_tx_lock_queue(struct netdev_queue *txq)
+{
+	__netif_tx_lock(txq, smp_processor_id());
+	txq_trans_cond_update(txq);
+}
+
+__rnet_helper void rnet_helper_netif_tx_unlock_queue(struct netdev_queue *txq)
+{
+	__netif_tx_unlock(txq);
+}

@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Native XDP: programs in the driver, with every verdict, frames of others, and what changes under them.
+
+The first port has the program, the second sends. Frames are of a protocol that nobody else speaks,
+and numbered.
+"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+# pylint: disable=wrong-import-position
+import socket
+import struct
+import threading
+import time
+
+import bpf
+import ktap
+import net
+import port
+import tools
+from bpf import R0, R1, R2, R3, R4, R5, R6, R7, R9
+from forge import own_statistics
+
+KIND = 0x88b5
+COUNT = 40
+# The two MAC addresses change places.
+SWAP = [bpf.load(4, R5, R2, 0), bpf.load(4, R6, R2, 6), bpf.store(4, R2, 0, R6), bpf.store(4, R2, 6, R5),
+        bpf.load(2, R5, R2, 4), bpf.load(2, R6, R2, 10), bpf.store(2, R2, 4, R6), bpf.store(2, R2, 10, R5)]
+# What a program could see at most: a buffer less a header and two tags.
+LARGEST = 3072 - 22
+
+
+def for_ours(action):
+    """A program that does this to frames of ours, which have 40 bytes at least; all else passes."""
+    return bpf.Program(bpf.XDP, [bpf.mov(R9, R1), bpf.xdp_needs(40, "pass"), bpf.load(2, R5, R2, 12),
+                                 bpf.jump("pass", R5, "!=", socket.htons(KIND)), action, bpf.exit_(),
+                                 "pass", bpf.mov(R0, bpf.XDP_PASS), bpf.exit_()])
+
+
+def text(number, size):
+    """The payload of a frame."""
+    return net.datagram(number, size)
+
+
+class Seen(port.Pair):
+    """A pair with somebody who sends on the second port and sniffers on both."""
+
+    def __init__(self, drivers, mtu=1500):
+        super().__init__(drivers, mtu)
+        self.sock = self.socket(1, socket.AF_PACKET, socket.SOCK_RAW)
+        self.sock.bind((port.NAMES[1], 0))
+        macs = [bytes.fromhex(self.link(end)["address"].replace(":", "")) for end in (0, 1)]
+        self.head = macs[0] + macs[1] + struct.pack("!H", KIND)
+        self.sniffers = []
+        for end in (0, 1):
+            with self.side(end):
+                self.sniffers.append(net.Sniffer(port.NAMES[end]))
+        self.ping()
+
+    def attach(self, program, end=0):
+        """Attaches a program in the driver, or detaches (None)."""
+        with self.side(end):
+            bpf.need_xdp(port.NAMES[end], program.fd if program else -1, bpf.DRV_MODE)
+
+    def send(self, sizes, inside=b""):
+        """Frames whose payloads have these sizes."""
+        for number, size in enumerate(sizes):
+            self.sock.send(self.head + inside + text(number, size))
+
+    def came(self, end, count, kind=KIND):
+        """The payloads of frames that a port has received: waits for so many, and some time for more."""
+        found = []
+
+        def enough():
+            found.extend(one[2][14:] for one in self.sniffers[end].frames() if one[0] != net.PACKET_OUTGOING and one[1] == kind)
+            return len(found) >= count
+        if count:
+            ktap.wait_for("%d frames at port %d" % (count, end), enough, 10)
+        port.settled()
+        enough()
+        return found
+
+    def counters(self):
+        """What the first port has counted for programs."""
+        stats = own_statistics(self)
+        return [stats.get(name, 0) for name in ("rx_xdp_dropped", "rx_xdp_sent", "rx_xdp_redirected")]
+
+
+@ktap.case(port.PAIRS)
+def verdicts(drivers):
+    """pass, drop, tx, aborted and one that there is not: what arrives where, and who counts it."""
+    pair = Seen(drivers)
+    sizes = [60 + 36 * n for n in range(COUNT)]
+    want = [text(n, size) for n, size in enumerate(sizes)]
+    for name, action, at in (("pass", bpf.verdict(bpf.XDP_PASS), 0), ("drop", bpf.verdict(bpf.XDP_DROP), None),
+                             ("tx", [SWAP, bpf.verdict(bpf.XDP_TX)], 1), ("aborted", bpf.verdict(bpf.XDP_ABORTED), None),
+                             ("77", bpf.verdict(77), None)):
+        pair.attach(for_ours(action))
+        pair.wait_link()
+        pair.ping()
+        before, packets = pair.counters(), [pair.statistics(end) for end in (0, 1)]
+        pair.send(sizes)
+        for end in (0, 1):
+            ktap.equal("%s: frames at port %d" % (name, end), pair.came(end, COUNT if at == end else 0), want if at == end else [])
+        if pair.drivers[0] == "rigb":
+            ktap.equal("%s: counters" % name, [now - old for now, old in zip(pair.counters(), before)],
+                       {"pass": [0, 0, 0], "tx": [0, COUNT, 0]}.get(name, [COUNT, 0, 0]))
+        now = pair.statistics(0)
+        ktap.check(now["rx_packets"] - packets[0]["rx_packets"] >= COUNT, "%s: not counted as received" % name)
+        if at == 1:
+            ktap.check(now["tx_packets"] - packets[0]["tx_packets"] >= COUNT, "not counted as sent")
+            ktap.check(pair.statistics(1)["rx_packets"] - packets[1]["rx_packets"] >= COUNT, "not received")
+    pair.attach(None)
+    pair.wait_link()
+    pair.send(sizes)
+    ktap.equal("frames without a program", pair.came(0, COUNT), want)
+
+
+@ktap.case(port.PAIRS)
+def adjusted(drivers):
+    """Longer and shorter at both ends, and metadata for the stack: the frame is what the program has made of it."""
+    pair = Seen(drivers)
+    moved = [bpf.load(4, R2, R9, 0), bpf.load(4, R3, R9, 4), bpf.mov(R4, R2), bpf.alu("add", R4, 14),
+             bpf.jump("pass", R4, ">", R3)]
+    # The header of our frames is behind as many bytes more as were put in front, or taken away.
+    copy = [bpf.store(4, R2, 0, R6), bpf.store(2, R2, 4, R7), bpf.store(4, R2, 6, 0x02020202), bpf.store(2, R2, 10, 0x202),
+            bpf.store(2, R2, 12, socket.htons(KIND))]
+    keep = [bpf.load(4, R6, R2, 0), bpf.load(2, R7, R2, 4)]
+
+    def head(by):
+        return [keep, bpf.mov(R1, R9), bpf.mov(R2, by), bpf.call(bpf.XDP_ADJUST_HEAD), bpf.jump("pass", R0, "!=", 0),
+                moved, copy, bpf.verdict(bpf.XDP_PASS)]
+
+    def tail(by):
+        return [bpf.mov(R1, R9), bpf.mov(R2, by), bpf.call(bpf.XDP_ADJUST_TAIL), bpf.verdict(bpf.XDP_PASS)]
+    for name, action, change in (
+            ("20 bytes less in front", head(20), lambda data: data[20:]),
+            ("100 bytes more in front", head(-100), lambda data: (100 + len(data), data)),
+            ("50 bytes less behind", tail(-50), lambda data: data[:-50]),
+            ("200 bytes more behind", tail(200), lambda data: data + bytes(200))):
+        pair.attach(for_ours(action))
+        pair.wait_link()
+        pair.send([300] * COUNT)
+        for number, data in enumerate(pair.came(0, COUNT)):
+            want = change(text(number, 300))
+            if isinstance(want, tuple):
+                ktap.equal(name + ", length", len(data), want[0])
+                data, want = data[want[0] - len(want[1]):], want[1]
+            ktap.check(data == want, "%s: frame %d differs" % (name, number))
+    # Metadata: four bytes in front of the frame, which a classifier finds again.
+    right = bpf.Counters(1)
+    pair.attach(for_ours([bpf.mov(R1, R9), bpf.mov(R2, -4), bpf.call(bpf.XDP_ADJUST_META), bpf.jump("pass", R0, "!=", 0),
+                          bpf.load(4, R2, R9, 8), bpf.load(4, R3, R9, 0), bpf.mov(R4, R2), bpf.alu("add", R4, 4),
+                          bpf.jump("pass", R4, ">", R3), bpf.store(4, R2, 0, 0x1234abcd), bpf.verdict(bpf.XDP_PASS)]))
+    classifier = bpf.Program(bpf.SCHED_CLS, [
+        bpf.load(4, R2, R1, 140), bpf.load(4, R3, R1, 76), bpf.mov(R4, R2), bpf.alu("add", R4, 4), bpf.jump("out", R4, ">", R3),
+        bpf.load(4, R5, R2, 0), bpf.jump("out", R5, "!=", 0x1234abcd), right.add(0), "out", bpf.mov(R0, -1), bpf.exit_()])
+    pair.wait_link()
+    with pair.side(0):
+        link = classifier.link(port.NAMES[0], bpf.AT_TCX, 0)
+    pair.send([300] * COUNT)
+    ktap.equal("frames", len(pair.came(0, COUNT)), COUNT)
+    ktap.equal("frames with metadata", right.read(), [COUNT])
+    os.close(link)
+
+
+@ktap.case(port.PAIRS)
+def redirected(drivers):
+    """From the port to a veth, from a veth through the port, and to another CPU: whole, once, in order."""
+    tools.need("VETH")
+    pair = Seen(drivers)
+    with pair.side(0):
+        tools.ip_batch("link add v0 mtu 3000 type veth peer name v1 mtu 3000", "link set v0 up", "link set v1 up")
+        veth, own = socket.if_nametoindex("v0"), socket.if_nametoindex(port.NAMES[0])
+        other = net.Sniffer("v1")
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sender.bind(("v1", 0))
+    devices, cpus = bpf.Map(bpf.DEVMAP, entries=4), bpf.Map(bpf.CPUMAP, 4, 8, max(net.cpus()) + 1)
+    with pair.side(0):
+        devices.set(0, veth)
+        devices.set(1, own)
+    sizes = [60 + 36 * n for n in range(COUNT)]
+    want = [text(n, size) for n, size in enumerate(sizes)]
+    pair.attach(for_ours([bpf.redirect_map(devices, 0)]))
+    pair.wait_link()
+    before = pair.counters()
+    pair.send(sizes)
+    found = []
+    ktap.wait_for("frames at the veth",
+                  lambda: (found.extend(one[2][14:] for one in other.frames() if one[1] == KIND), len(found) >= COUNT)[1], 10)
+    ktap.check(found == want, "other frames came to the veth")
+    if pair.drivers[0] == "rigb":
+        ktap.equal("counters", [now - old for now, old in zip(pair.counters(), before)], [0, 0, COUNT])
+    ktap.equal("frames for the stack", pair.came(0, 0), [])
+    # The other way: out of the veth's driver into the port's.
+    with pair.side(0):
+        bpf.need_xdp("v0", for_ours([bpf.redirect_map(devices, 1)]).fd, bpf.DRV_MODE)
+    macs = pair.head[6:12] + pair.head[:6]
+    for number, size in enumerate(sizes):
+        sender.send(macs + struct.pack("!H", KIND) + text(number, size))
+    ktap.check(pair.came(1, COUNT) == want, "other frames left the port")
+    with pair.side(0):
+        bpf.need_xdp("v0", -1, bpf.DRV_MODE)
+    # To each CPU.
+    for cpu in net.cpus():
+        cpus.set(cpu, struct.pack("=II", 512, 0))
+        pair.attach(for_ours([bpf.redirect_map(cpus, cpu)]))
+        pair.wait_link()
+        pair.send(sizes)
+        ktap.check(pair.came(0, COUNT) == want, "other frames came by CPU %d" % cpu)
+    pair.attach(None)
+    sender.close()
+
+
+@ktap.case(limit=120)
+def mtu():
+    """A program sees frames in one buffer: longer ones are refused, with a reason, before and after."""
+    pair = Seen("rigb-igb")
+    program = for_ours(bpf.verdict(bpf.XDP_PASS))
+    pair.mtu(LARGEST + 1)
+    with pair.side(0):
+        error, why = bpf.attach_xdp(port.NAMES[0], program.fd, bpf.DRV_MODE)
+    ktap.equal("error", error, "EINVAL")
+    ktap.check("MTU" in why, "the reason is %r" % why)
+    pair.mtu(LARGEST)
+    pair.attach(program)
+    status, _, _ = pair.attempt(0, "ip link set dev %%s mtu %d" % (LARGEST + 1))
+    ktap.check(status, "a larger MTU was taken")
+    ktap.equal("MTU", pair.link(0)["mtu"], LARGEST)
+    sizes = [LARGEST - 3, LARGEST - 2, LARGEST - 1, LARGEST]
+    pair.send(sizes)
+    ktap.equal("lengths", [len(data) for data in pair.came(0, len(sizes))], sizes)
+    pair.exchange(size=LARGEST - 28)
+    # rx-all lets longer frames in, which no program can see.
+    pair.run(0, "ethtool -K %s rx-all on")
+    pair.run(1, "ip link set dev %s mtu 9216")
+    pair.wait_link()
+    before = own_statistics(pair)["rx_length_errors"]
+    pair.send([9000] * 5)
+    pair.send([100])
+    ktap.equal("lengths", [len(data) for data in pair.came(0, 1)], [100])
+    ktap.equal("length errors", own_statistics(pair)["rx_length_errors"] - before, 5)
+    pair.attach(None)
+    pair.run(0, "ip link set dev %s mtu 9216")
+    pair.wait_link()
+    pair.exchange(size=9000)
+
+
+def both_ways(pair, stop, errors):
+    """TCP both ways until told to stop."""
+    try:
+        one, other = pair.tcp()
+        with one, other:
+            number = 0
+            while not stop.is_set():
+                for source, sink in ((one, other), (other, one)):
+                    source.sendall(net.datagram(number, 40000))
+                    net.check_datagram(net.read_exactly(sink, 40000), number, 40000)
+                number += 1
+            errors.append(number)
+    except (OSError, ktap.Failure) as error:
+        errors.append(error)
+
+
+@ktap.case(limit=200)
+def under_traffic():
+    """Attached, exchanged and detached while TCP flows: the link stays, nothing is lost."""
+    pair = Seen("rigb-rigb")
+    counters = bpf.Counters(2)
+    programs = [bpf.Program(bpf.XDP, [counters.add(n), bpf.verdict(bpf.XDP_PASS), bpf.exit_()]) for n in (0, 1)]
+    changes, lost = pair.file(0, "carrier_changes"), pair.statistics(0)
+    stop, done = threading.Event(), []
+    # A socket's namespace is that of the thread that makes it.
+    traffic = threading.Thread(target=both_ways, args=(pair, stop, done))
+    traffic.start()
+    port.settled()
+    for _ in range(10):
+        for n in (0, 1):
+            start = counters.read()[n]
+            pair.attach(programs[n])
+            ktap.wait_for("program %d runs" % n, lambda n=n, start=start: counters.read()[n] > start + 10, 20)
+        pair.attach(None)
+    ended = counters.read()
+    port.settled()
+    stop.set()
+    traffic.join()
+    ktap.check(isinstance(done[0], int) and done[0] > 0, "traffic: %r" % done)
+    ktap.equal("runs after it was detached", counters.read(), ended)
+    ktap.equal("changes of the link", pair.file(0, "carrier_changes"), changes)
+    now = pair.statistics(0)
+    ktap.equal("lost", [now[name] - lost[name] for name in ("rx_dropped", "rx_errors", "tx_dropped")], [0] * 3)
+
+
+@ktap.case(limit=200)
+def comes_and_goes():
+    """Frames of a veth leave through a port that goes down and up, changes its rings and is taken away with a program."""
+    tools.need("VETH")
+    pair = Seen("rigb-rigb")
+    with pair.side(0):
+        tools.ip_batch("link add v0 type veth peer name v1", "link set v0 up", "link set v1 up")
+        own = socket.if_nametoindex(port.NAMES[0])
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sender.bind(("v1", 0))
+        bpf.need_xdp("v0", for_ours([bpf.mov(R1, own), bpf.mov(R2, 0), bpf.call(bpf.REDIRECT)]).fd, bpf.DRV_MODE)
+    pair.attach(for_ours([SWAP, bpf.verdict(bpf.XDP_TX)]))
+    frame = pair.head[6:12] + pair.head[:6] + struct.pack("!H", KIND) + text(0, 1000)
+    stop = threading.Event()
+
+    def flood():
+        while not stop.is_set():
+            for _ in range(20):
+                sender.send(frame)
+            # What comes back from the first port's program.
+            pair.send([200] * 20)
+            time.sleep(0.001)
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        for n in range(6):
+            for change in ("ip link set dev %s down", "ip link set dev %s up", "ethtool -G %%s rx %d tx %d" % (64 << n % 3, 64 << n % 3),
+                           "ethtool -L %%s combined %d" % (1 + n % 4)):
+                pair.run(0, change)
+                time.sleep(0.05 * ktap.SLOW)
+        pair.wait_link()
+        pair.sniffers[1].frames()
+        ktap.wait_for("frames leave again", lambda: len(pair.sniffers[1].frames()) > 100, 20)
+        # Away with all of it.
+        port.unbind(pair.devices[0])
+    finally:
+        stop.set()
+        thread.join()
+    sender.close()
+    pair = port.Pair("rigb-rigb")
+    ktap.check("xdp" not in pair.link(0), "there still is a program")
+    pair.ping()
+
+
+if __name__ == "__main__":
+    sys.exit(port.main())
