@@ -174,6 +174,8 @@ def redirected(drivers):
     pair = Seen(drivers)
     with pair.side(0):
         tools.ip_batch("link add v0 mtu 3000 type veth peer name v1 mtu 3000", "link set v0 up", "link set v1 up")
+        # A veth takes frames of others only if its peer has a NAPI.
+        tools.run("ethtool -K v1 gro on")
         veth, own = socket.if_nametoindex("v0"), socket.if_nametoindex(port.NAMES[0])
         other = net.Sniffer("v1")
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
