@@ -22,7 +22,6 @@ use kernel::{
     prelude::*,
     sync::atomic::{
         Acquire,
-        Atomic,
         Relaxed,
         Release, //
     },
@@ -31,6 +30,7 @@ use net_bindings as nb;
 use pin_init::zeroed;
 
 use super::{
+    private::Priv,
     Device,
     Driver,
     Features, //
@@ -42,42 +42,8 @@ use crate::{
         TxSkb,
         XmitCx, //
     },
-    stats::LinkStats,
-    sysfs::GroupMemory, //
+    stats::LinkStats, //
 };
-
-/// The private area of a device of this layer: a pointer to the driver's data, null before it is
-/// set and after it was dropped, and one to the memory of the device's attribute group, if any.
-#[repr(C)]
-pub(super) struct Priv {
-    data: Atomic<*mut c_void>,
-    group: Atomic<*mut GroupMemory>,
-}
-
-impl Priv {
-    /// # Safety
-    ///
-    /// `dev` must be valid during `'a` and have been allocated by [`Builder`](super::Builder).
-    #[inline]
-    unsafe fn of<'a>(dev: *mut nb::net_device) -> &'a Self {
-        // SAFETY: By the requirement, the private area is a `Priv`. It was zeroed at allocation,
-        // which is a valid value.
-        unsafe { &*nb::netdev_priv(dev).cast::<Priv>() }
-    }
-
-    /// Ties an attribute group's memory to the device.
-    ///
-    /// # Safety
-    ///
-    /// `dev` must be an unregistered device allocated by [`Builder`](super::Builder), without a
-    /// group.
-    pub(super) unsafe fn set_group(dev: *mut nb::net_device, group: KBox<GroupMemory>) {
-        // SAFETY: By the requirement.
-        unsafe { Priv::of(dev) }
-            .group
-            .store(KBox::into_raw(group), Relaxed);
-    }
-}
 
 /// The callbacks for a driver `T`.
 pub(super) struct Adapter<T: Driver>(PhantomData<T>);

@@ -15,10 +15,8 @@ use kernel::{
 use net_bindings as nb;
 
 use super::{
-    adapter::{
-        Adapter,
-        Priv, //
-    },
+    adapter::Adapter,
+    private::Priv,
     Device,
     Driver,
     Features,

@@ -22,6 +22,7 @@ mod features;
 mod notifier;
 mod override_xmit;
 mod owner;
+mod private;
 mod registration;
 mod xdp;
 

@@ -13,7 +13,6 @@ use super::{
     Resources, //
 };
 use crate::{
-    xdp,
     module::ModuleCtx,
     netdev::{
         Builder,
@@ -29,6 +28,7 @@ use crate::{
     },
     rtnl,
     sysfs::Group, //
+    xdp,
 };
 
 /// What the PCI device's driver data points to.

@@ -308,10 +308,9 @@ impl<D: Descriptor> Drop for TxRing<D> {
             unsafe {
                 match content {
                     Content::Nothing => {}
-                    Content::Skb(skb) => nb::dev_kfree_skb_any_reason(
-                        skb.as_ptr(),
-                        DropReason::DEV_READY.as_raw(),
-                    ),
+                    Content::Skb(skb) => {
+                        nb::dev_kfree_skb_any_reason(skb.as_ptr(), DropReason::DEV_READY.as_raw())
+                    }
                     Content::Frame(frame) => drop(Frame::from_raw(frame)),
                 }
             }

@@ -85,8 +85,7 @@ impl<'a, D: Descriptor> FrameTx<'a, D> {
             };
             place.write(encode(total, segment));
         }
-        let content = NonNull::new(frame.into_raw())
-            .map_or(Content::Nothing, Content::Frame);
+        let content = NonNull::new(frame.into_raw()).map_or(Content::Nothing, Content::Frame);
         // SAFETY: All pieces are written; the frame is the slot's from now on.
         unsafe { place.publish(content, total, 1, true) };
         Ok(())
