@@ -147,18 +147,19 @@ class Unread:
         raise ktap.Failure("%d slots left, no memory %d times" % (room(), own_statistics(self.pair)["rx_alloc_failed"]))
 
     def read(self):
-        """Reads all of them; how many, each whole and in order."""
+        """Reads all of them; how many, each whole and once. Not in order: what QEMU has kept while the device had
+        no buffer comes after a frame that was sent just when there was one again."""
         self.reader.settimeout(0.5 * ktap.SLOW)
-        count, last = 0, -1
+        seen = set()
         try:
             while True:
                 data = self.reader.recv(2000)[14:]
                 number = int.from_bytes(data[4:8], "big")
-                ktap.check(number > last, "frame %d after %d" % (number, last))
+                ktap.check(number not in seen, "frame %d came twice" % number)
                 net.check_datagram(data, number, 1400)
-                last, count = number, count + 1
+                seen.add(number)
         except TimeoutError:
-            return count
+            return len(seen)
 
 
 @ktap.case(limit=200)
