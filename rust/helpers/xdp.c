@@ -90,6 +90,20 @@ __rnet_helper u32 rnet_helper_xdp_frame_len(const struct xdp_frame *frame)
 	return xdp_get_frame_len(frame);
 }
 
+/* Makes a frame `len` bytes long, with zeros behind; false where there is no room for them. */
+__rnet_helper bool rnet_helper_xdp_frame_pad(struct xdp_frame *frame, u32 len)
+{
+	void *end = (void *)frame + frame->frame_sz - SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+
+	if (frame->len >= len)
+		return true;
+	if (xdp_frame_has_frags(frame) || frame->data + len > end)
+		return false;
+	memset(frame->data + frame->len, 0, len - frame->len);
+	frame->len = len;
+	return true;
+}
+
 /* How many pieces of memory a frame has. */
 __rnet_helper u32 rnet_helper_xdp_frame_pieces(struct xdp_frame *frame)
 {

@@ -20,6 +20,9 @@ use crate::{
     port::Port, //
 };
 
+/// The chip pads short frames itself, but not ones that have no more than a header.
+pub(crate) const SHORTEST: u32 = 17;
+
 /// What a transmit queue remembers: the contexts that the chip has.
 #[derive(Default)]
 pub(crate) struct TxState {
@@ -33,8 +36,7 @@ impl Port {
         skb: TxSkb<'call>,
         tx: &mut TxPort<'_, desc::Tx, TxState>,
     ) -> Xmit<'call, Qdisc> {
-        // The chip pads short frames itself, but not ones that have no more than a header.
-        let skb = match skb.pad_to(17) {
+        let skb = match skb.pad_to(SHORTEST) {
             Ok(skb) => skb,
             Err(gone) => return Xmit::Taken(gone),
         };

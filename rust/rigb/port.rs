@@ -46,7 +46,10 @@ use crate::{
     hw::Hw,
     link::Link,
     offloads,
-    packets::TxState,
+    packets::{
+        self,
+        TxState, //
+    },
     queues,
     regs::*,
     tests, //
@@ -211,6 +214,7 @@ impl nic::Driver for Port {
         desc::Plan::new(None, None).data(len, segment)
     }
 
+    const XDP_SHORTEST: u32 = packets::SHORTEST;
     const XDP_PIECE: u32 = desc::MAX_PIECE;
 
     #[inline]

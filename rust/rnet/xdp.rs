@@ -147,6 +147,12 @@ impl Frame {
         unsafe { nb::xdp_frame_len(self.0.as_ptr()) }
     }
 
+    /// Makes it `len` bytes long, with zeros behind. False if it has no room for them.
+    pub(crate) fn pad_to(&mut self, len: u32) -> bool {
+        // SAFETY: By the type invariant; nobody else sees it.
+        self.len() >= len || unsafe { nb::xdp_frame_pad(self.0.as_ptr(), len) }
+    }
+
     /// How many pieces of memory it has.
     #[inline]
     pub(crate) fn pieces(&self) -> u32 {

@@ -34,6 +34,8 @@ SK_DROP, SK_PASS = 0, 1
 MAP_LOOKUP_ELEM, GET_SMP_PROCESSOR_ID, REDIRECT, REDIRECT_MAP, SK_REDIRECT_MAP, SOCK_MAP_UPDATE, MSG_REDIRECT_MAP = (
     1, 8, 23, 51, 52, 53, 60)
 XDP_ADJUST_HEAD, XDP_ADJUST_META, XDP_ADJUST_TAIL = 44, 54, 65
+# Of a program: it can see frames in several pieces.
+HAS_FRAGS = 1 << 5
 # Modes of XDP.
 SKB_MODE, DRV_MODE, HW_MODE = 2, 4, 8
 
@@ -211,7 +213,7 @@ class Counters(Map):
 class Program:
     """A program in the kernel."""
 
-    def __init__(self, kind, items, attach_type=0):
+    def __init__(self, kind, items, attach_type=0, flags=0):
         raw = assemble(items)
         code, licence = ctypes.create_string_buffer(raw, len(raw)), ctypes.create_string_buffer(b"GPL")
         log = ctypes.create_string_buffer(1 << 16)
@@ -219,7 +221,7 @@ class Program:
 
         def try_load(level, size, text):
             return call_bpf(PROG_LOAD, fmt, kind, len(raw) // 8, _pointer(code), _pointer(licence), level, size, text,
-                            0, 0, b"rnet", 0, attach_type)[0]
+                            0, flags, b"rnet", 0, attach_type)[0]
         try:
             self.fd = try_load(0, 0, 0)
         except OSError:

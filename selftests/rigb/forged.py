@@ -12,6 +12,7 @@ import random
 import struct
 import time
 
+import bpf
 import forge
 import kernel
 import ktap
@@ -131,6 +132,29 @@ def frames_without_an_end():
     forger.pair.wait_link()
     forge.quiet(forger.pair)
     forger.pair.ping()
+
+
+@ktap.case(limit=120)
+def programs():
+    """A frame begins without a program and ends with one: it is dropped, the program sees the next one."""
+    forger, runs = Forger(), bpf.Counters(1)
+    program = bpf.Program(bpf.XDP, [runs.add(0), bpf.verdict(bpf.XDP_PASS), bpf.exit_()])
+    for _ in range(3):
+        forger.write(frame(1000, DD))
+        port.settled()
+        with forger.pair.side(0):
+            bpf.need_xdp(port.NAMES[0], program.fd, bpf.DRV_MODE)
+        forger.write(frame(500))
+        forger.grown(rx_packets=0, rx_length_errors=1, rx_errors=1)
+        forger.write(frame(100))
+        forger.grown(rx_packets=1, rx_bytes=100)
+        # In two buffers: no program can see it.
+        forger.write(frame(BUFFER, DD), frame(100))
+        forger.grown(rx_packets=0, rx_length_errors=1)
+        with forger.pair.side(0):
+            bpf.need_xdp(port.NAMES[0], -1, bpf.DRV_MODE)
+    ktap.equal("runs of the program", runs.read(), [3])
+    forger.works()
 
 
 @ktap.case(limit=120)

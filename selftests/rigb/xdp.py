@@ -11,6 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 # pylint: disable=wrong-import-position
+import errno
 import socket
 import struct
 import threading
@@ -33,11 +34,11 @@ SWAP = [bpf.load(4, R5, R2, 0), bpf.load(4, R6, R2, 6), bpf.store(4, R2, 0, R6),
 LARGEST = 3072 - 22
 
 
-def for_ours(action):
+def for_ours(action, flags=0):
     """A program that does this to frames of ours, which have 40 bytes at least; all else passes."""
     return bpf.Program(bpf.XDP, [bpf.mov(R9, R1), bpf.xdp_needs(40, "pass"), bpf.load(2, R5, R2, 12),
                                  bpf.jump("pass", R5, "!=", socket.htons(KIND)), action, bpf.exit_(),
-                                 "pass", bpf.mov(R0, bpf.XDP_PASS), bpf.exit_()])
+                                 "pass", bpf.mov(R0, bpf.XDP_PASS), bpf.exit_()], flags=flags)
 
 
 def text(number, size):
@@ -65,10 +66,10 @@ class Seen(port.Pair):
         with self.side(end):
             bpf.need_xdp(port.NAMES[end], program.fd if program else -1, bpf.DRV_MODE)
 
-    def send(self, sizes, inside=b""):
+    def send(self, sizes):
         """Frames whose payloads have these sizes."""
         for number, size in enumerate(sizes):
-            self.sock.send(self.head + inside + text(number, size))
+            self.sock.send(self.head + text(number, size))
 
     def came(self, end, count, kind=KIND):
         """The payloads of frames that a port has received: waits for so many, and some time for more."""
@@ -94,17 +95,18 @@ def verdicts(drivers):
     """pass, drop, tx, aborted and one that there is not: what arrives where, and who counts it."""
     pair = Seen(drivers)
     sizes = [60 + 36 * n for n in range(COUNT)]
-    want = [text(n, size) for n, size in enumerate(sizes)]
+    want, runs = [text(n, size) for n, size in enumerate(sizes)], bpf.Counters(1)
     for name, action, at in (("pass", bpf.verdict(bpf.XDP_PASS), 0), ("drop", bpf.verdict(bpf.XDP_DROP), None),
                              ("tx", [SWAP, bpf.verdict(bpf.XDP_TX)], 1), ("aborted", bpf.verdict(bpf.XDP_ABORTED), None),
                              ("77", bpf.verdict(77), None)):
-        pair.attach(for_ours(action))
+        pair.attach(for_ours([bpf.mov(R7, R2), runs.add(0), bpf.mov(R2, R7), action]))
         pair.wait_link()
         pair.ping()
-        before, packets = pair.counters(), [pair.statistics(end) for end in (0, 1)]
+        start, before, packets = runs.read()[0], pair.counters(), [pair.statistics(end) for end in (0, 1)]
         pair.send(sizes)
         for end in (0, 1):
             ktap.equal("%s: frames at port %d" % (name, end), pair.came(end, COUNT if at == end else 0), want if at == end else [])
+        ktap.equal("%s: runs of the program" % name, runs.read()[0] - start, COUNT)
         if pair.drivers[0] == "rigb":
             ktap.equal("%s: counters" % name, [now - old for now, old in zip(pair.counters(), before)],
                        {"pass": [0, 0, 0], "tx": [0, COUNT, 0]}.get(name, [COUNT, 0, 0]))
@@ -206,6 +208,11 @@ def redirected(drivers):
     ktap.check(pair.came(1, COUNT) == want, "other frames left the port")
     with pair.side(0):
         bpf.need_xdp("v0", -1, bpf.DRV_MODE)
+    # Through the port to itself, which is told once more in its own poll function.
+    pair.attach(for_ours([SWAP, bpf.redirect_map(devices, 1)]))
+    pair.wait_link()
+    pair.send(sizes)
+    ktap.check(pair.came(1, COUNT) == want, "other frames came back")
     # To each CPU.
     for cpu in net.cpus():
         cpus.set(cpu, struct.pack("=II", 512, 0))
@@ -215,6 +222,55 @@ def redirected(drivers):
         ktap.check(pair.came(0, COUNT) == want, "other frames came by CPU %d" % cpu)
     pair.attach(None)
     sender.close()
+
+
+@ktap.case(("rigb-igb", "rigb-rigb"))
+def in_pieces(drivers):
+    """Frames of several pieces, and very short ones, out of a veth through the port."""
+    tools.need("VETH")
+    pair = Seen(drivers, 9000)
+    with pair.side(0):
+        tools.ip_batch("link add v0 mtu 9000 type veth peer name v1 mtu 9000", "link set v0 up", "link set v1 up")
+        own = socket.if_nametoindex(port.NAMES[0])
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sender.bind(("v1", 0))
+        bpf.need_xdp("v0", for_ours([bpf.mov(R1, own), bpf.mov(R2, 0), bpf.call(bpf.REDIRECT)], bpf.HAS_FRAGS).fd, bpf.DRV_MODE)
+    macs = pair.head[6:12] + pair.head[:6] + struct.pack("!H", KIND)
+    sizes = [30 + 224 * n for n in range(COUNT)]
+    for number, size in enumerate(sizes):
+        sender.send(macs + text(number, size))
+    want = [text(n, size) for n, size in enumerate(sizes)]
+    came = pair.came(1, COUNT)
+    ktap.check([data[:len(text)] for data, text in zip(came, want)] == want, "other frames came: %s" % [len(data) for data in came])
+    # Cut to a bare header, sent back: the device cannot send less than 17 bytes.
+    pair.attach(None)
+    pair.mtu(1500)
+    pair.attach(for_ours([SWAP, bpf.mov(R1, R9), bpf.mov(R2, -100), bpf.call(bpf.XDP_ADJUST_TAIL), bpf.verdict(bpf.XDP_TX)]))
+    pair.wait_link()
+    pair.send([100] * COUNT)
+    came = pair.came(1, COUNT)
+    ktap.equal("short frames", [any(data) for data in came], [False] * COUNT)
+    sender.close()
+
+
+@ktap.case(("rigb-igb",))
+def tags(drivers):
+    """With rxvlan off a program sees tags, and frames leave with them; with it on, the device has taken them."""
+    pair = Seen(drivers)
+    tagged = bpf.Counters(1)
+    see = bpf.Program(bpf.XDP, [bpf.xdp_needs(40, "pass"), bpf.load(2, R5, R2, 12), bpf.jump("pass", R5, "!=", socket.htons(0x8100)),
+                                tagged.add(0), "pass", bpf.mov(R0, bpf.XDP_PASS), bpf.exit_()])
+    pair.attach(see)
+    for stripping, count in (("on", 0), ("off", COUNT)):
+        pair.run(0, "ethtool -K %%s rxvlan %s rx-vlan-filter off" % stripping)
+        pair.wait_link()
+        before = tagged.read()[0]
+        for number in range(COUNT):
+            pair.sock.send(pair.head[:12] + struct.pack("!HHH", 0x8100, 5, KIND) + text(number, 100))
+        # What comes behind them is there.
+        pair.ping()
+        port.settled()
+        ktap.equal("tags seen with rxvlan " + stripping, tagged.read()[0] - before, count)
 
 
 @ktap.case(limit=120)
@@ -285,6 +341,8 @@ def under_traffic():
             pair.attach(programs[n])
             ktap.wait_for("program %d runs" % n, lambda n=n, start=start: counters.read()[n] > start + 10, 20)
         pair.attach(None)
+    # A poll that runs has the program yet.
+    port.settled()
     ended = counters.read()
     port.settled()
     stop.set()
@@ -309,15 +367,23 @@ def comes_and_goes():
         bpf.need_xdp("v0", for_ours([bpf.mov(R1, own), bpf.mov(R2, 0), bpf.call(bpf.REDIRECT)]).fd, bpf.DRV_MODE)
     pair.attach(for_ours([SWAP, bpf.verdict(bpf.XDP_TX)]))
     frame = pair.head[6:12] + pair.head[:6] + struct.pack("!H", KIND) + text(0, 1000)
-    stop = threading.Event()
+    stop, errors = threading.Event(), []
 
     def flood():
         while not stop.is_set():
-            for _ in range(20):
-                sender.send(frame)
-            # What comes back from the first port's program.
-            pair.send([200] * 20)
+            try:
+                for _ in range(20):
+                    sender.send(frame)
+                # What comes back from the first port's program.
+                pair.send([200] * 20)
+            except OSError as error:
+                # The second port has no link while the first one is away.
+                if error.errno not in (errno.ENETDOWN, errno.ENOBUFS):
+                    errors.append(error)
             time.sleep(0.001)
+
+    def lengths():
+        return {len(one[2]) for one in pair.sniffers[1].frames() if one[0] != net.PACKET_OUTGOING and one[1] == KIND}
     thread = threading.Thread(target=flood)
     thread.start()
     try:
@@ -327,14 +393,17 @@ def comes_and_goes():
                 pair.run(0, change)
                 time.sleep(0.05 * ktap.SLOW)
         pair.wait_link()
-        pair.sniffers[1].frames()
-        ktap.wait_for("frames leave again", lambda: len(pair.sniffers[1].frames()) > 100, 20)
+        lengths()
+        seen = set()
+        # The veth's, and those that are sent back.
+        ktap.wait_for("frames leave again", lambda: seen.update(lengths()) or {1014, 214} <= seen, 20)
         # Away with all of it.
         port.unbind(pair.devices[0])
     finally:
         stop.set()
         thread.join()
     sender.close()
+    ktap.equal("errors", errors, [])
     pair = port.Pair("rigb-rigb")
     ktap.check("xdp" not in pair.link(0), "there still is a program")
     pair.ping()

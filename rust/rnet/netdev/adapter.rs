@@ -227,11 +227,11 @@ impl<T: Driver> Adapter<T> {
             data.quiesce(device, &rtnl);
         }
         // Without a queue discipline the core does not wait for transmit callbacks, and pktgen
-        // goes around queue disciplines. Everybody checks for stopped queues inside a section that
-        // `synchronize_net()` waits for.
+        // goes around queue disciplines. Everybody looks for stopped queues inside a section that
+        // `synchronize_net()` waits for; who has the lock of one may start it again before that.
         // SAFETY: Under RTNL; may sleep.
         unsafe {
-            nb::netif_tx_stop_all_queues(dev);
+            nb::netif_tx_disable(dev);
             nb::synchronize_net();
         }
         if T::HAS_STOP {

@@ -66,6 +66,8 @@ pub struct Core<D: Driver> {
     running: Atomic<*mut Running<D>>,
     queues: Atomic<u32>,
     tx_len: Atomic<u32>,
+    /// Whether frames of others may be sent: not while the device goes down.
+    frames: Atomic<bool>,
     rx_len: Atomic<u32>,
     /// Whether the device was reset, by somebody else or by a failure, since it last was up.
     strange: Atomic<bool>,
@@ -100,6 +102,7 @@ impl<D: Driver> Core<D> {
             running: Atomic::new(null_mut()),
             queues: Atomic::new(first),
             tx_len: Atomic::new(D::LIMITS.ring_default),
+            frames: Atomic::new(false),
             rx_len: Atomic::new(D::LIMITS.ring_default),
             strange: Atomic::new(false),
             // SAFETY: By the requirement; the work functions find their `Core<D>` from it.
@@ -158,6 +161,11 @@ impl<D: Driver> Core<D> {
         }
     }
 
+    /// Whether frames of others may be sent now.
+    pub(super) fn takes_frames(&self) -> bool {
+        self.frames.load(Relaxed)
+    }
+
     /// Whether the device is up.
     pub(super) fn is_up(&self, _rtnl: &Rtnl) -> bool {
         // SAFETY: Under RTNL, which whoever changes it holds.
@@ -212,6 +220,7 @@ impl<D: Driver> Core<D> {
         running.set_interval(self, self.shared.moderation().first());
         running.tell();
         self.running.store(KBox::into_raw(running), Release);
+        self.frames.store(true, Relaxed);
         self.driver.enable(&nic);
         // SAFETY: Initialised, and disabled since it was down.
         unsafe { nb::enable_delayed_work(self.shared.service.get()) };
@@ -231,6 +240,7 @@ impl<D: Driver> Core<D> {
         if unsafe { self.running() }.is_none() {
             return;
         }
+        self.frames.store(false, Relaxed);
         self.shared.dev().carrier_off();
         // SAFETY: Initialised. Waits for a service that runs, which does not take RTNL.
         unsafe { nb::disable_delayed_work_sync(self.shared.service.get()) };

@@ -184,6 +184,10 @@ pub trait Driver: Sized + Send + Sync + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// The shortest frame that the device can send, in bytes; shorter ones of programs get zeros
+    /// behind them.
+    const XDP_SHORTEST: u32 = nb::ETH_HLEN;
+
     /// The longest piece for [`xdp_descriptor`](Self::xdp_descriptor), in bytes.
     const XDP_PIECE: u32 = nb::PAGE_SIZE as u32;
 

@@ -33,7 +33,9 @@ use crate::{
     napi::Budget,
     pci::Awake,
     ring::{
+        FrameLimits,
         FrameTx,
+        Outcome,
         RxPort,
         RxRing,
         Seen,
@@ -120,15 +122,18 @@ impl<D: Driver> Queues<D> {
         self.tx.txq()
     }
 
-    /// Puts a frame into the transmit ring, or gives it back if there is no room. The device is
-    /// not told yet.
+    /// Puts a frame into the transmit ring. The device is not told yet.
     ///
     /// # Safety
     ///
     /// With the lock of [`txq`](Self::txq) held.
-    pub(super) unsafe fn send_frame(&self, frame: Frame) -> core::result::Result<(), Frame> {
+    pub(super) unsafe fn send_frame(&self, frame: Frame) -> Outcome {
+        let limits = FrameLimits {
+            shortest: D::XDP_SHORTEST,
+            piece: D::XDP_PIECE,
+        };
         // SAFETY: By the requirement.
-        unsafe { FrameTx::new(&self.tx) }.send(frame, D::XDP_PIECE, |len, segment| {
+        unsafe { FrameTx::new(&self.tx) }.send(frame, limits, |len, segment| {
             D::xdp_descriptor(len, segment)
         })
     }

@@ -32,7 +32,7 @@ pub struct TxStats {
 /// Of a receive queue.
 #[derive(Default)]
 pub struct RxStats {
-    /// Frames handed to the stack.
+    /// Frames handed to the stack, or that a program has dropped or sent.
     pub packets: Count,
     /// Their bytes.
     pub bytes: Count,

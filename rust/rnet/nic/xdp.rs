@@ -21,6 +21,7 @@ use super::{
 use crate::{
     netlink::ExtAck,
     ring::{
+        Outcome,
         SendBack,
         Viewer,
         RX_BUFFER, //
@@ -85,7 +86,18 @@ impl<D: Driver> SendBack for Back<'_, D> {
     fn send_back(&self, frame: Frame) -> bool {
         let _locked = self.lock();
         // SAFETY: The lock is held.
-        let sent = unsafe { self.queues.send_frame(frame) }.is_ok();
+        let mut outcome = unsafe { self.queues.send_frame(frame) };
+        if let Outcome::NoRoom(frame) = outcome {
+            // The device may make room as soon as it is told, as emulated devices do.
+            // SAFETY: As above.
+            outcome = unsafe {
+                if self.pending.replace(false) {
+                    self.queues.start_frames();
+                }
+                self.queues.send_frame(frame)
+            };
+        }
+        let sent = matches!(outcome, Outcome::Sent);
         self.pending.set(self.pending.get() || sent);
         sent
     }
@@ -163,9 +175,13 @@ impl<D: Driver> Core<D> {
         // SAFETY: A queue of the device. Softirqs are off; the frames come from a poll function or
         // a program, not from a transmit callback.
         let _locked = unsafe { Locked::new(queues.txq()) };
+        // Under the lock: after a queue was stopped to go down, nothing here starts it again.
+        if !self.takes_frames() || !self.shared().dev().carrier_ok() {
+            return Err(ENETDOWN);
+        }
         while let Some(frame) = frames.next() {
             // SAFETY: The lock is held.
-            if let Err(frame) = unsafe { queues.send_frame(frame) } {
+            if let Outcome::NoRoom(frame) = unsafe { queues.send_frame(frame) } {
                 frames.put_back(frame);
                 break;
             }

@@ -32,7 +32,11 @@ pub(crate) use rx_view::{
 };
 pub(crate) use tx::TxRing;
 pub(crate) use tx_clean::Seen;
-pub(crate) use tx_frame::FrameTx;
+pub(crate) use tx_frame::{
+    FrameLimits,
+    FrameTx,
+    Outcome, //
+};
 pub use tx_port::{
     Reserved,
     Segment,

@@ -69,7 +69,7 @@ impl RxQueueInfo {
 
 /// Where frames go that a program sends back the way they came.
 pub(crate) trait SendBack {
-    /// Takes a frame. False if there was no room for it, and it is dropped.
+    /// Takes a frame. False if it could not be sent, and is dropped.
     fn send_back(&self, frame: Frame) -> bool;
 }
 
@@ -110,7 +110,7 @@ impl<D: RxDescriptor> RxRing<D> {
     /// Shows a frame to the program. True when it is to go on to the stack, as `frame`.
     ///
     /// A program sees frames in one buffer only: one that has more, which can come with all frames
-    /// let in, is dropped.
+    /// let in, is dropped, also one whose first buffers came before there was a program.
     #[cold]
     pub(super) fn show(
         &mut self,
@@ -119,7 +119,7 @@ impl<D: RxDescriptor> RxRing<D> {
         len: u32,
         last: bool,
     ) -> bool {
-        if !last || len < SHORTEST {
+        if !last || len < SHORTEST || !self.frame.is_null() {
             self.stats.length_errors.add(1);
             self.put(page);
             return false;

@@ -38,6 +38,19 @@ enum Free {
     Xmit,
 }
 
+impl Free {
+    /// Whether the memory of frames can be given back: page pools cannot be used by netpoll, which
+    /// may have interrupts off.
+    #[cold]
+    fn can_return_frames(self) -> bool {
+        match self {
+            Self::Poll(budget) => budget > 0,
+            // SAFETY: No requirement.
+            Self::Xmit => unsafe { !nb::irqs_disabled() },
+        }
+    }
+}
+
 impl<D: Descriptor> TxRing<D> {
     /// Becomes the cleaning side, unless somebody is it.
     #[inline]
@@ -162,7 +175,14 @@ impl<D: Descriptor> Cleaner<'_, D> {
         while at != next && count < limit {
             let Some(slot) = ring.slot(at) else { break };
             // SAFETY: Between `clean` and `next`: ours.
-            if !ring.desc.is_done(unsafe { (*slot).last } as usize) {
+            let (last, content) = unsafe { ((*slot).last, (*slot).content) };
+            if !ring.desc.is_done(last as usize) {
+                break;
+            }
+            if matches!(content, Content::Frame(_)) && !how.can_return_frames() {
+                // SAFETY: The ring's NAPI, which is enabled while packets can come. It comes again,
+                // with a budget.
+                unsafe { nb::napi_schedule(ring.napi.as_ptr()) };
                 break;
             }
             // SAFETY: A packet begins at `at`, since it did at `clean` and each is taken as a

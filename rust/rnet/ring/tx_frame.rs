@@ -20,6 +20,25 @@ use crate::{
     xdp::Frame, //
 };
 
+/// What has become of a frame.
+pub(crate) enum Outcome {
+    /// It is in the ring.
+    Sent,
+    /// It cannot be sent: dropped and counted.
+    Dropped,
+    /// There is no room for it now.
+    NoRoom(Frame),
+}
+
+/// What the device can send.
+#[derive(Clone, Copy)]
+pub(crate) struct FrameLimits {
+    /// The shortest frame, in bytes; shorter ones get zeros behind.
+    pub(crate) shortest: u32,
+    /// The longest piece, in bytes.
+    pub(crate) piece: u32,
+}
+
 /// The filling side of a ring, with the transmit lock of its queue held.
 pub(crate) struct FrameTx<'a, D: Descriptor>(&'a TxRing<D>);
 
@@ -32,26 +51,25 @@ impl<'a, D: Descriptor> FrameTx<'a, D> {
         Self(ring)
     }
 
-    /// Puts a frame into the ring: `encode` makes the descriptor of each piece of at most `max`
-    /// bytes, knowing how long the frame is. Gives it back when there is no room. One that
-    /// cannot be sent at all is dropped and counted.
+    /// Puts a frame into the ring: `encode` makes the descriptor of each piece, knowing how long the
+    /// frame is.
     ///
     /// Queues are neither stopped nor woken for frames: who fills a ring with packets looks for
     /// room by itself.
     pub(crate) fn send(
         &self,
-        frame: Frame,
-        max: u32,
+        mut frame: Frame,
+        limits: FrameLimits,
         mut encode: impl FnMut(u32, Segment) -> D,
-    ) -> Result<(), Frame> {
+    ) -> Outcome {
         let ring = self.0;
         let pieces = frame.pieces();
-        if pieces > TxRing::<D>::STOP {
+        if pieces > TxRing::<D>::STOP || !frame.pad_to(limits.shortest) {
             ring.stats.dropped.add(1);
-            return Ok(());
+            return Outcome::Dropped;
         }
         if ring.free() < pieces {
-            return Err(frame);
+            return Outcome::NoRoom(frame);
         }
         let next = ring.next();
         let mut place = Reserved {
@@ -63,9 +81,9 @@ impl<'a, D: Descriptor> FrameTx<'a, D> {
         let total = frame.len();
         for piece in 0..pieces {
             let (data, len) = frame.piece(piece);
-            if len == 0 || len > max {
+            if len == 0 || len > limits.piece {
                 place.undo();
-                return Ok(());
+                return Outcome::Dropped;
             }
             let dev = ring.dev.as_ptr();
             // SAFETY: The device is bound. The memory is the frame's, which stays until the mapping
@@ -74,7 +92,7 @@ impl<'a, D: Descriptor> FrameTx<'a, D> {
             // SAFETY: The device is bound; the address comes from mapping.
             if unsafe { nb::dma_mapping_failed(dev, dma) } {
                 place.undo();
-                return Ok(());
+                return Outcome::Dropped;
             }
             place.keep(dma, len, Mapped::Single);
             let segment = Segment {
@@ -88,7 +106,7 @@ impl<'a, D: Descriptor> FrameTx<'a, D> {
         let content = NonNull::new(frame.into_raw()).map_or(Content::Nothing, Content::Frame);
         // SAFETY: All pieces are written; the frame is the slot's from now on.
         unsafe { place.publish(content, total, 1, true) };
-        Ok(())
+        Outcome::Sent
     }
 
     /// Tells the device what is in the ring. To be called after frames were sent.
