@@ -7,6 +7,7 @@ import re
 import kernel
 import ktap
 import net
+import tools
 
 TOP = "/sys/kernel/rsoftnet"
 EVENTS = "/sys/kernel/tracing/events/"
@@ -42,6 +43,11 @@ def functions():
     """Enables the stages that are functions; skips where the kernel cannot probe them."""
     for name in FUNCTIONS:
         function("stage/%s/enable" % name)
+
+
+def callers_known():
+    """Whether the kernel shows who runs softirqs: with frame pointers a function is in between."""
+    return "FRAME_POINTER" not in tools.config()
 
 
 def function(name):

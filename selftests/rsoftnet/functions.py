@@ -103,6 +103,8 @@ def contexts(rows):
 @ktap.case(limit=120)
 def softirq_context():
     """Who runs the receive softirq: what the kernel's own stack traces of the tracepoint say."""
+    if not rsoftnet.callers_known():
+        raise ktap.Skip("the kernel has frame pointers: nobody is known")
     rsoftnet.enter(filtered=False)
     kinds = ("irq_exit", "do_softirq", "ksoftirqd")
     read = lambda: {kind: rsoftnet.stage("softirq_context", what=kind) for kind in kinds}
