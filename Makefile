@@ -52,7 +52,7 @@ run:
 	@scripts/build.sh --stock && selftests/bench/run.sh
 
 bench:
-	@scripts/build.sh --stock && selftests/bench/run.sh --all
+	@scripts/build.sh --stock && selftests/bench/run.sh --all && selftests/bench/run.sh --rigb
 
 check:
 	@scripts/build.sh --stock && selftests/run-all.sh
