@@ -111,6 +111,7 @@ impl<D: Driver> Core<D> {
                     wake,
                     const { &D::LIMITS },
                     first,
+                    Self::CLOCK.map_or(0, |table| table.fraction()),
                     (Self::service_work, Self::recovery_work),
                 )
             },
@@ -180,6 +181,13 @@ impl<D: Driver> Core<D> {
     /// again.
     pub(crate) fn distrust(&self) {
         self.strange.store(true, Relaxed);
+        self.shared.clock().distrust();
+    }
+
+    /// Nobody reaches registers because of the clock until this is said again: somebody resets the
+    /// device, or it sleeps.
+    pub(crate) fn keep_away(&self, away: bool) {
+        self.shared.clock().keep_away(away);
     }
 
     /// Takes the device up. The caller lets packets in.
@@ -198,9 +206,10 @@ impl<D: Driver> Core<D> {
         })?;
         // The driver's `stop()` has run since there last were rings.
         self.shared.resources().set_master(true);
+        let reset = self.strange.load(Relaxed);
         let done = self
             .driver
-            .start(&nic, &running.rings, self.strange.load(Relaxed), rtnl)
+            .start(&nic, &running.rings, reset, rtnl)
             .and_then(|()| running.plug(self));
         if let Err(err) = done {
             running.unplug(self);
@@ -209,6 +218,7 @@ impl<D: Driver> Core<D> {
             return Err(err);
         }
         self.strange.store(false, Relaxed);
+        self.start_clock(reset, rtnl);
         running.set_interval(self, self.shared.moderation().first());
         running.tell();
         self.running.store(KBox::into_raw(running), Release);
@@ -252,6 +262,7 @@ impl<D: Driver> Core<D> {
         // it just before.
         // SAFETY: Under RTNL; may sleep.
         unsafe { nb::synchronize_net() };
+        self.stop_clock();
         self.halt();
         for queue in 0..self.shared.resources().max_queues() {
             // SAFETY: A queue of the device, which is stopped; what it had sent is dropped below.

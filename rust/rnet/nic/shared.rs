@@ -12,6 +12,7 @@ use kernel::{
 use net_bindings as nb;
 
 use super::{
+    clock::ClockState,
     Activity,
     Limits,
     Moderation,
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     wake: WakeSetting,
     program: Slot,
     #[pin]
+    clock: ClockState,
+    #[pin]
     pub(super) service: Opaque<nb::delayed_work>,
     #[pin]
     pub(super) recovery: Opaque<nb::delayed_work>,
@@ -73,6 +76,7 @@ impl Shared {
         wake: (Wake, Wake),
         limits: &'static Limits,
         queues: u32,
+        fraction: u32,
         (service, recovery): (Work, Work),
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
@@ -85,6 +89,7 @@ impl Shared {
             // SAFETY: The device is there, by the requirement.
             wake: unsafe { WakeSetting::new(wake, resources.as_ref().dma().as_ptr()) },
             program: Slot::new(),
+            clock <- ClockState::new(fraction),
             service <- Opaque::ffi_init(move |work| {
                 // SAFETY: The place for a work item, pinned. Disabled until the device is up.
                 unsafe {
@@ -154,6 +159,11 @@ impl Shared {
     #[inline]
     pub(super) fn program(&self) -> &Slot {
         &self.program
+    }
+
+    #[inline]
+    pub(super) fn clock(&self) -> &ClockState {
+        &self.clock
     }
 
     pub(super) fn rss(&self) -> &Rss {
