@@ -44,6 +44,7 @@ const EVENTS: u32 = 319u16.swap_bytes() as u32;
 
 /// What is known about the stamps of frames that came in.
 pub(crate) struct Received {
+    emulated: bool,
     on: Atomic<bool>,
     /// How many were read.
     read: Atomic<u32>,
@@ -52,12 +53,23 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(emulated: bool) -> Self {
         Self {
+            emulated,
             on: Atomic::new(false),
             read: Atomic::new(1),
             found: Atomic::new(0),
         }
+    }
+
+    /// The upper half of the stamp, after which the chip has room for the next.
+    fn high(&self, io: &Mmio) -> Option<u32> {
+        let high = io.read::<Rxstmph>().ok()?.get();
+        if self.emulated {
+            // QEMU waits for this one to be read.
+            io.read::<Rxsatrh>().ok()?;
+        }
+        Some(high)
     }
 
     /// The stamp that the chip has, and forgets.
@@ -67,7 +79,7 @@ impl Received {
             return None;
         }
         let low = io.read::<Rxstmpl>().ok()?.get();
-        let high = io.read::<Rxstmph>().ok()?.get();
+        let high = self.high(io)?;
         // Never 0.
         self.read
             .store(self.read.load(Relaxed).wrapping_add(2), Relaxed);
@@ -84,7 +96,7 @@ impl Received {
         match io.read::<Tsyncrxctl>() {
             Ok(ctl) if ctl.has(Tsyncrxctl::VALID) => {
                 if self.found.xchg(read, Relaxed) == read {
-                    let _ = io.read::<Rxstmph>();
+                    let _ = self.high(io);
                     self.found.store(0, Relaxed);
                 }
             }
@@ -146,7 +158,7 @@ impl Clock for Port {
         self.received.on.store(on, Relaxed);
         // What was stamped before is nobody's.
         io.read::<Txstmph>()?;
-        io.read::<Rxstmph>()?;
+        self.received.high(io).ok_or(ENODEV)?;
         Ok(StampConfig {
             sent: wanted.sent,
             received,

@@ -153,7 +153,7 @@ impl nic::Driver for Port {
             others: Atomic::new(0),
             counters: Counters::new(),
             link,
-            received: Received::new(),
+            received: Received::new(hw.emulated),
         })
     }
 

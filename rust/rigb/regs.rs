@@ -310,6 +310,8 @@ rnet::registers! {
     pub(crate) Rxstmpl @ 0xb624 {}
     /// The stamp of a received frame, high; reading makes room for the next.
     pub(crate) Rxstmph @ 0xb628 {}
+    /// Who has sent a stamped frame, and the number of its message.
+    pub(crate) Rxsatrh @ 0xb630 {}
     /// Receive ring: address, low.
     pub(crate) Rdbal * 16 @ 0xc000 + 0x40 {}
     /// Receive ring: address, high.
