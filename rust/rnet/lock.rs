@@ -35,7 +35,7 @@ impl<T> IrqLock<T> {
 
     /// Calls `work` with the lock held: interrupts are off. Not from inside of itself.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: Initialised.
+        // SAFETY: Initialised by `new()`, and not moved since.
         let flags = unsafe { nb::spin_lock_irqsave(self.lock.get()) };
         // SAFETY: The lock is held, so nobody else has the data.
         let result = work(unsafe { &mut *self.data.get() });

@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import glob
 import re
 import select
 import socket
@@ -24,6 +23,7 @@ import kernel
 import ktap
 import port
 from bpf import R0, R2, R5
+from phc import Clock, SECOND, clock_name
 
 SO_TIMESTAMPING, TX_HARDWARE, RX_HARDWARE, RAW_HARDWARE = 37, 1, 4, 64
 SIOCSHWTSTAMP, SIOCGHWTSTAMP = 0x89b0, 0x89b1
@@ -31,67 +31,8 @@ OFF, ON = 0, 1
 NONE, V1_SYNC, V2_EVENT, V2_SYNC = 0, 4, 12, 13
 PTP = 0x88f7
 MAX_ADJUST = 999999881
-ADJ_FREQUENCY, ADJ_SETOFFSET, ADJ_NANO = 0x2, 0x100, 0x2000
-MS, SECOND = 10 ** 6, 10 ** 9
 # How far apart two clocks may be that are read one after the other, while others use the CPUs.
-NEAR = int(30 * MS * ktap.SLOW)
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def clock_name(device):
-    """The name of the clock of a PCI device, or None."""
-    names = glob.glob("%s/devices/%s/ptp/ptp*" % (port.PCI, device))
-    return os.path.basename(names[0]) if names else None
-
-
-class Clock:
-    """The clock of a PCI device, opened."""
-
-    def __init__(self, device):
-        self.name = clock_name(device)
-        ktap.check(self.name, "%s has no clock" % device)
-        self.fd = os.open("/dev/" + self.name, os.O_RDWR)
-        self.id = (~self.fd << 3) | 3
-
-    def get(self):
-        """The time in nanoseconds."""
-        return time.clock_gettime_ns(self.id)
-
-    def ahead(self):
-        """How far it is ahead of CLOCK_MONOTONIC, as exactly as that can be read."""
-        best = None
-        for _ in range(5):
-            before = time.monotonic_ns()
-            now = self.get()
-            after = time.monotonic_ns()
-            if best is None or after - before < best[0]:
-                best = after - before, now - (before + after) // 2
-        return best[1]
-
-    def set(self, ns):
-        """Sets it."""
-        time.clock_settime_ns(self.id, ns)
-
-    def _adjust(self, modes, freq=0, offset=0):
-        buf = ctypes.create_string_buffer(208)
-        struct.pack_into("I4xqq", buf, 0, modes, 0, freq)
-        seconds, rest = divmod(offset, SECOND)
-        struct.pack_into("qq", buf, 72, seconds, rest)
-        if _libc.clock_adjtime(self.id, buf) < 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-
-    def shift(self, ns):
-        """Shifts it."""
-        self._adjust(ADJ_SETOFFSET | ADJ_NANO, offset=ns)
-
-    def speed(self, ppb):
-        """Makes it faster by so many parts in 10^9."""
-        self._adjust(ADJ_FREQUENCY, freq=(ppb << 16) // 1000)
-
-    def close(self):
-        """Lets it go."""
-        os.close(self.fd)
+NEAR = int(30 * 10 ** 6 * ktap.SLOW)
 
 
 class Stamped(port.Pair):

@@ -104,14 +104,12 @@ impl<D: Driver> Core<D> {
             strange: Atomic::new(false),
             // SAFETY: By the requirement; the work functions find their `Core<D>` from it.
             shared <- unsafe {
-                Shared::new(
+                Shared::new::<D>(
                     resources,
                     netdev,
                     activity,
                     wake,
-                    const { &D::LIMITS },
                     first,
-                    Self::CLOCK.map_or(0, |table| table.fraction()),
                     (Self::service_work, Self::recovery_work),
                 )
             },

@@ -14,7 +14,8 @@ use net_bindings as nb;
 use super::{
     clock::ClockState,
     Activity,
-    Limits,
+    Core,
+    Driver,
     Moderation,
     QueueStats,
     Rss,
@@ -69,16 +70,16 @@ impl Shared {
     ///
     /// `resources` and `netdev` must fulfil the type invariant; the functions must be safe to call
     /// with the work items in the returned value.
-    pub(super) unsafe fn new(
+    pub(super) unsafe fn new<D: Driver>(
         resources: NonNull<Resources>,
         netdev: NonNull<nb::net_device>,
         activity: Arc<Activity>,
         wake: (Wake, Wake),
-        limits: &'static Limits,
         queues: u32,
-        fraction: u32,
         (service, recovery): (Work, Work),
     ) -> impl PinInit<Self, Error> {
+        let limits = D::LIMITS;
+        let fraction = Core::<D>::CLOCK.map_or(0, |table| table.fraction());
         try_pin_init!(Self {
             resources,
             netdev,

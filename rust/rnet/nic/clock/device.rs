@@ -24,7 +24,7 @@ use net_bindings as nb;
 use pin_init::zeroed;
 
 use super::{
-    state::Next,
+    ops::Next,
     ClockTable, //
 };
 use crate::nic::{
@@ -90,7 +90,7 @@ impl<D: Driver> PtpClock<D> {
         this.ptp = from_err_ptr(ptp)?;
         shared.clock().set_ptp(ptp);
         if !ptp.is_null() {
-            // SAFETY: Registered.
+            // SAFETY: Registered just now; unregistered when the returned value is dropped.
             unsafe { nb::ptp_schedule_worker(ptp, 0) };
         }
         Ok(Some(this))
@@ -134,7 +134,7 @@ impl<D: Driver> PtpClock<D> {
         let get = |core: &Core<D>, table: &ClockTable<D>| {
             // SAFETY: The caller's own, or null.
             let mut latched = || unsafe { nb::ptp_read_system_postts(system) };
-            // SAFETY: As above.
+            // SAFETY: The caller's own, or null.
             unsafe { nb::ptp_read_system_prets(system) };
             let ns = core.clock_time(table, &mut latched)?;
             // SAFETY: The caller's own.

@@ -16,6 +16,7 @@
 
 mod counter;
 mod device;
+mod ops;
 mod state;
 
 pub(crate) use device::PtpClock;

@@ -15,10 +15,10 @@ use super::{
 };
 
 /// What sockets can ask for: the core adds its own.
-const WAYS: u32 = (nb::SOF_TIMESTAMPING_TX_SOFTWARE
+const WAYS: u32 = nb::SOF_TIMESTAMPING_TX_SOFTWARE
     | nb::SOF_TIMESTAMPING_TX_HARDWARE
     | nb::SOF_TIMESTAMPING_RX_HARDWARE
-    | nb::SOF_TIMESTAMPING_RAW_HARDWARE) as u32;
+    | nb::SOF_TIMESTAMPING_RAW_HARDWARE;
 
 impl<D: Driver> Table<D> {
     pub(super) unsafe extern "C" fn get_ts_info(
