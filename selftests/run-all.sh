@@ -33,7 +33,7 @@ BOOTS=(
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
 	"rsoftnet/stages rsoftnet/functions rsoftnet/log rsoftnet/latency rsoftnet/files rsoftnet/toggle"
 	"rigb/bind rigb/settings rigb/segments rigb/power rigb/ethtool rigb/recovery|@ports|--append=iomem=relaxed|--keep-devices"
-	"rigb/data rigb/xdp rsoftnet/nic|@ports"
+	"rigb/data rigb/clock rigb/xdp rsoftnet/nic|@ports"
 	"rigb/intx|@ports|--append=pci=nomsi"
 	"rigb/mapping|@hostile|--append=swiotlb=2048,force"
 	"rigb/forged rigb/frames|@hostile|--append=iomem=relaxed"

@@ -14,11 +14,14 @@
 #include <linux/kallsyms.h>
 #include <linux/kobject.h>
 #include <linux/moduleparam.h>
+#include <linux/net_tstamp.h>
 #include <linux/netdevice.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
+#include <linux/ptp_clock_kernel.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
+#include <linux/spinlock.h>
 #include <linux/sysfs.h>
 #include <linux/timekeeping.h>
 #include <linux/tracepoint.h>

@@ -39,11 +39,13 @@
 #include "pci.c"
 #endif
 #include "percpu.c"
+#include "ptp.c"
 #include "rtnetlink.c"
 #include "skbtx.c"
 #include "skbuff.c"
 #include "sock.c"
 #include "softnet.c"
+#include "spinlock.c"
 #include "tracepoint.c"
 #include "workqueue.c"
 #include "xdp.c"

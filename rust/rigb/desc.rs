@@ -31,6 +31,8 @@ pub(crate) struct Tx {
 impl Tx {
     const DTYP_CONTEXT: u32 = 2 << 20;
     const DTYP_DATA: u32 = 3 << 20;
+    /// The packet is stamped.
+    const STAMP: u32 = 1 << 19;
     const EOP: u32 = 1 << 24;
     const IFCS: u32 = 1 << 25;
     const RS: u32 = 1 << 27;
@@ -141,6 +143,11 @@ impl Plan {
         plan
     }
 
+    /// The packet is to be stamped.
+    pub(crate) fn stamp(&mut self) {
+        self.command |= Tx::STAMP;
+    }
+
     /// What is on the wire of a packet of `len` bytes.
     pub(crate) fn wire_bytes(&self, len: u32) -> u32 {
         len.wrapping_add(self.header.wrapping_mul(self.segments.wrapping_sub(1)))
@@ -172,6 +179,7 @@ impl Rx {
     const VLAN: u32 = 1 << 3;
     const UDP_CHECKED: u32 = 1 << 4;
     const TCP_CHECKED: u32 = 1 << 5;
+    const STAMPED: u32 = 1 << 16;
     const TRANSPORT_ERROR: u32 = 1 << 29;
     const IP_ERROR: u32 = 1 << 30;
     /// CRC, symbol, sequence, carrier extension, data.
@@ -180,6 +188,12 @@ impl Rx {
     #[inline]
     fn status(&self) -> u32 {
         self.high as u32
+    }
+
+    /// Whether the frame was stamped.
+    #[inline]
+    pub(crate) fn is_stamped(&self) -> bool {
+        self.status() & Self::STAMPED != 0
     }
 
     /// The tag that was taken out of the frame.

@@ -5,6 +5,7 @@
 //! It takes no device by itself: one is bound through `driver_override` in sysfs, or by the
 //! parameter `bind`, beside the kernel's own igb.
 
+mod clock;
 mod counters;
 mod desc;
 mod filter;

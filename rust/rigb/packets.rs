@@ -4,6 +4,7 @@
 
 use rnet::{
     napi::Budget,
+    nic::Clock,
     prelude::*,
     ring::{
         RxPort,
@@ -40,6 +41,7 @@ impl Port {
             Ok(skb) => skb,
             Err(gone) => return Xmit::Taken(gone),
         };
+        let nic = tx.nic();
         let needed = skb.pieces(desc::MAX_PIECE).saturating_add(1);
         let Some((mut slots, state)) = tx.reserve(needed) else {
             return Xmit::Busy(skb.busy());
@@ -50,7 +52,13 @@ impl Port {
             Wanted::Offload(skb, offload) => (skb, Some(offload)),
             Wanted::Dropped(gone) => return Xmit::Taken(gone),
         };
-        let plan = Plan::new(vlan, offload.as_ref());
+        let mut plan = Plan::new(vlan, offload.as_ref());
+        let claim = nic.claim_stamp(&skb);
+        if claim.is_some() {
+            // One that came too late for its packet is not this one's.
+            let _ = self.sent_stamp(&nic);
+            plan.stamp();
+        }
         let mut changed = None;
         if let Some((index, context)) = plan.context {
             if let Some(known) = state.contexts.get_mut(index) {
@@ -73,6 +81,9 @@ impl Port {
                 if let Some((known, context)) = changed {
                     *known = Some(context);
                 }
+                if let Some(claim) = claim {
+                    claim.posted();
+                }
                 Xmit::Taken(gone)
             }
             Err(gone) => Xmit::Taken(gone),
@@ -84,6 +95,7 @@ impl Port {
         let features = self.features();
         let checksums = features.contains(Features::RXCSUM);
         let hashes = features.contains(Features::RXHASH);
+        let nic = rx.nic();
         while let Some(mut packet) = rx.next(budget) {
             let desc = packet.descriptor();
             match desc.checksum() {
@@ -96,6 +108,11 @@ impl Port {
             }
             if let Some(tci) = desc.vlan() {
                 packet.vlan_tag(tci);
+            }
+            if desc.is_stamped() {
+                if let Some(cycles) = self.received.take(nic.io()) {
+                    packet.stamp(&nic, cycles);
+                }
             }
             packet.deliver();
         }

@@ -37,6 +37,10 @@ use rnet::{
 };
 
 use crate::{
+    clock::{
+        self,
+        Received, //
+    },
     counters::{
         self,
         Counters, //
@@ -79,6 +83,7 @@ pub(crate) struct Port {
     /// How often the vector of everything else has interrupted.
     pub(crate) others: Atomic<u32>,
     pub(crate) link: Link,
+    pub(crate) received: Received,
 }
 
 impl Port {
@@ -119,6 +124,8 @@ impl nic::Driver for Port {
         alive: 0x0008,
     };
 
+    const CLOCK: Option<nic::ClockTable<Self>> = Some(clock::CLOCK);
+
     fn tx_tail(queue: u32) -> Option<usize> {
         <Tdt as rnet::mmio::RegisterArray>::offset(queue as usize)
     }
@@ -149,6 +156,7 @@ impl nic::Driver for Port {
             others: Atomic::new(0),
             counters: Counters::new(),
             link,
+            received: Received::new(hw.emulated),
         })
     }
 
@@ -244,6 +252,7 @@ impl nic::Driver for Port {
         let received = stats.rx().map(|queue| queue.packets.get());
         let traffic = Iterator::chain(sent, received).fold(0, u64::wrapping_add);
         let _ = self.counters.service(nic.io(), traffic);
+        self.received.service(nic.io());
         1000
     }
 

@@ -227,6 +227,30 @@ rnet::registers! {
         UDP4 = 1 << 22,
         UDP6 = 1 << 23,
     }
+    /// Filters by the ports that frames come from.
+    pub(crate) Spqf * 8 @ 0x59c0 + 4 {}
+    /// Filters by addresses, ports and protocol.
+    pub(crate) Ftqf * 8 @ 0x59e0 + 4 {
+        /// Any virtual function.
+        ANY_VF = 1 << 15,
+        /// Frames are stamped.
+        STAMP = 1 << 27,
+        /// Any address that frames come from.
+        ANY_SOURCE = 1 << 29,
+        /// Any address that they go to.
+        ANY_TARGET = 1 << 30,
+        /// The filter has nothing to compare.
+        NOTHING = 15 << 28,
+    }
+    /// Filters by the ports that frames go to.
+    pub(crate) Imir * 8 @ 0x5a80 + 4 {}
+    /// What else these compare.
+    pub(crate) Imirext * 8 @ 0x5aa0 + 4 {
+        /// Any length.
+        ANY_SIZE = 1 << 12,
+        /// Any flags of TCP.
+        ANY_FLAGS = 1 << 19,
+    }
     /// Queues by hash, four to a register.
     pub(crate) Reta * 32 @ 0x5c00 + 4 {}
     /// The hash's key.
@@ -240,8 +264,54 @@ rnet::registers! {
     }
     /// Who uses what: drivers in the lower half, the firmware in the upper.
     pub(crate) SwFwSync @ 0x5b5c {}
+    /// Filters by EtherType.
+    pub(crate) Etqf * 8 @ 0x5cb0 + 4 {
+        /// On.
+        ENABLE = 1 << 26,
+        /// Frames are stamped.
+        STAMP = 1 << 30,
+    }
+    /// Messages of PTP that are stamped.
+    pub(crate) Tsyncrxcfg @ 0x5f50 {}
     /// Multicast and unicast hash table.
     pub(crate) Uta * 128 @ 0xa000 + 4 {}
+    /// The clock, low; reading fixes the other half.
+    pub(crate) Systiml @ 0xb600 {}
+    /// The clock, high.
+    pub(crate) Systimh @ 0xb604 {}
+    /// How fast the clock goes: what is added.
+    pub(crate) Timinca @ 0xb608 {
+        /// How often.
+        EVERY_16NS = 1 << 24,
+    }
+    /// Stamps of sent packets.
+    pub(crate) Tsynctxctl @ 0xb614 {
+        /// There is one.
+        VALID = 1 << 0,
+        /// On.
+        ENABLED = 1 << 4,
+    }
+    /// The stamp of a sent packet, low.
+    pub(crate) Txstmpl @ 0xb618 {}
+    /// The stamp of a sent packet, high; reading makes room for the next.
+    pub(crate) Txstmph @ 0xb61c {}
+    /// Stamps of received frames.
+    pub(crate) Tsyncrxctl @ 0xb620 {
+        /// There is one.
+        VALID = 1 << 0,
+        /// Messages of PTP version 1.
+        V1 = 1 << 1,
+        /// Events of PTP version 2.
+        V2_EVENT = 5 << 1,
+        /// On.
+        ENABLED = 1 << 4,
+    }
+    /// The stamp of a received frame, low.
+    pub(crate) Rxstmpl @ 0xb624 {}
+    /// The stamp of a received frame, high; reading makes room for the next.
+    pub(crate) Rxstmph @ 0xb628 {}
+    /// Who has sent a stamped frame, and the number of its message.
+    pub(crate) Rxsatrh @ 0xb630 {}
     /// Receive ring: address, low.
     pub(crate) Rdbal * 16 @ 0xc000 + 0x40 {}
     /// Receive ring: address, high.

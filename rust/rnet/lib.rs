@@ -37,6 +37,8 @@ pub mod ethtool;
 pub mod identity;
 #[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 mod irq;
+#[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
+mod lock;
 pub mod log2;
 #[cfg(all(CONFIG_PCI, CONFIG_PAGE_POOL))]
 pub mod mmio;
@@ -58,6 +60,7 @@ pub mod ring;
 pub mod rtnl;
 pub mod skb;
 pub mod softnet;
+pub mod stamps;
 pub mod stats;
 pub mod switches;
 pub mod sysfs;

@@ -126,6 +126,16 @@ impl<T: Driver> Adapter<T> {
         } else {
             None
         },
+        ndo_hwtstamp_get: if T::HAS_STAMPS {
+            Some(super::stamps::hwtstamp_get::<T>)
+        } else {
+            None
+        },
+        ndo_hwtstamp_set: if T::HAS_SET_STAMPS {
+            Some(super::stamps::hwtstamp_set::<T>)
+        } else {
+            None
+        },
         ndo_tx_timeout: if T::HAS_TX_TIMEOUT {
             Some(Self::tx_timeout)
         } else {

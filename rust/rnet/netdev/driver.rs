@@ -23,6 +23,7 @@ use crate::{
         Xmit,
         XmitCx, //
     },
+    stamps::StampConfig,
     stats::LinkStats,
     xdp::{
         Frames,
@@ -187,6 +188,24 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// it has room for, and sends them. Softirqs off, RCU read side; must not sleep. C callback:
     /// `ndo_xdp_xmit`.
     fn xdp_xmit(&self, _dev: &Device, _frames: &mut Frames<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// What the device stamps with the time. RTNL. C callback: `ndo_hwtstamp_get`. Errors:
+    /// `EOPNOTSUPP`.
+    fn stamps(&self, _dev: &Device, _rtnl: &Rtnl) -> Result<StampConfig> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets what the device stamps: at least what is wanted, which is returned. RTNL; may sleep. C
+    /// callback: `ndo_hwtstamp_set`. Errors: `ERANGE` for what the device cannot; `EOPNOTSUPP`.
+    fn set_stamps(
+        &self,
+        _dev: &Device,
+        _wanted: StampConfig,
+        _extack: &ExtAck<'_>,
+        _rtnl: &Rtnl,
+    ) -> Result<StampConfig> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

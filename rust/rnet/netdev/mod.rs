@@ -24,6 +24,7 @@ mod override_xmit;
 mod owner;
 mod private;
 mod registration;
+mod stamps;
 mod xdp;
 
 pub use builder::Builder;

@@ -107,12 +107,11 @@ impl<D: Driver> Core<D> {
             strange: Atomic::new(false),
             // SAFETY: By the requirement; the work functions find their `Core<D>` from it.
             shared <- unsafe {
-                Shared::new(
+                Shared::new::<D>(
                     resources,
                     netdev,
                     activity,
                     wake,
-                    const { &D::LIMITS },
                     first,
                     (Self::service_work, Self::recovery_work),
                 )
@@ -188,6 +187,13 @@ impl<D: Driver> Core<D> {
     /// again.
     pub(crate) fn distrust(&self) {
         self.strange.store(true, Relaxed);
+        self.shared.clock().distrust();
+    }
+
+    /// Nobody reaches registers because of the clock until this is said again: somebody resets the
+    /// device, or it sleeps.
+    pub(crate) fn keep_away(&self, away: bool) {
+        self.shared.clock().keep_away(away);
     }
 
     /// Takes the device up. The caller lets packets in.
@@ -206,9 +212,10 @@ impl<D: Driver> Core<D> {
         })?;
         // The driver's `stop()` has run since there last were rings.
         self.shared.resources().set_master(true);
+        let reset = self.strange.load(Relaxed);
         let done = self
             .driver
-            .start(&nic, &running.rings, self.strange.load(Relaxed), rtnl)
+            .start(&nic, &running.rings, reset, rtnl)
             .and_then(|()| running.plug(self));
         if let Err(err) = done {
             running.unplug(self);
@@ -217,6 +224,7 @@ impl<D: Driver> Core<D> {
             return Err(err);
         }
         self.strange.store(false, Relaxed);
+        self.start_clock(reset, rtnl);
         running.set_interval(self, self.shared.moderation().first());
         running.tell();
         self.running.store(KBox::into_raw(running), Release);
@@ -262,6 +270,7 @@ impl<D: Driver> Core<D> {
         // it just before.
         // SAFETY: Under RTNL; may sleep.
         unsafe { nb::synchronize_net() };
+        self.stop_clock();
         self.halt();
         for queue in 0..self.shared.resources().max_queues() {
             // SAFETY: A queue of the device, which is stopped; what it had sent is dropped below.

@@ -30,6 +30,7 @@ use crate::{
         Xmit,
         XmitCx, //
     },
+    stamps::StampConfig,
     stats::LinkStats,
     xdp::{
         Frames,
@@ -65,6 +66,8 @@ impl<D: Driver> netdev::Driver for Core<D> {
     const HAS_TX_TIMEOUT: bool = true;
     const HAS_SET_XDP: bool = D::HAS_XDP_DESCRIPTOR;
     const HAS_XDP_XMIT: bool = D::HAS_XDP_DESCRIPTOR;
+    const HAS_STAMPS: bool = Self::CLOCK.is_some();
+    const HAS_SET_STAMPS: bool = Self::CLOCK.is_some();
 
     #[inline]
     fn start_xmit<'call>(&self, skb: TxSkb<'call>, _cx: &XmitCx<'_>) -> Xmit<'call, Qdisc> {
@@ -76,7 +79,7 @@ impl<D: Driver> netdev::Driver for Core<D> {
         };
         // SAFETY: In the transmit callback of this queue, whose lock is held since the device is
         // not LLTX; the core locks the queue that the packet is mapped to.
-        let mut port = unsafe { queues.tx_port() };
+        let mut port = unsafe { queues.tx_port(self.nic()) };
         self.driver().start_xmit(skb, &mut port)
     }
 
@@ -152,6 +155,20 @@ impl<D: Driver> netdev::Driver for Core<D> {
 
     fn xdp_xmit(&self, _dev: &Device, frames: &mut Frames<'_>) -> Result {
         self.send_frames(frames)
+    }
+
+    fn stamps(&self, _dev: &Device, rtnl: &Rtnl) -> Result<StampConfig> {
+        Ok(self.stamp_config(rtnl))
+    }
+
+    fn set_stamps(
+        &self,
+        _dev: &Device,
+        wanted: StampConfig,
+        _extack: &ExtAck<'_>,
+        rtnl: &Rtnl,
+    ) -> Result<StampConfig> {
+        self.change_stamps(wanted, rtnl)
     }
 
     fn tx_timeout(&self, dev: &Device, queue: u32) {

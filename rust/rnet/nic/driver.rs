@@ -11,6 +11,7 @@ use net_bindings as nb;
 
 use super::{
     AddressFilter,
+    ClockTable,
     CtrlStats,
     LinkSettings,
     LinkWanted,
@@ -124,6 +125,9 @@ pub trait Driver: Sized + Send + Sync + 'static {
 
     /// What the hardware can have.
     const LIMITS: Limits;
+
+    /// The clock with which the device stamps packets. See [`Clock`](super::Clock).
+    const CLOCK: Option<ClockTable<Self>> = None;
 
     /// Whether transmit tails are at this offset. `None` for a queue that is not there.
     fn tx_tail(queue: u32) -> Option<usize>;

@@ -9,14 +9,15 @@
 //! # The order in which things end
 //!
 //! Down: carrier off, service work, the driver's [`disable`](Driver::disable), interrupts freed,
-//! NAPIs disabled, transmit queues stopped and waited for, the driver's [`stop`](Driver::stop), bus
+//! NAPIs disabled, transmit queues stopped and waited for, the packet that waits for a stamp, the driver's [`stop`](Driver::stop), bus
 //! mastering off, then the rings with everything that is in them, then the NAPIs.
 //!
-//! Removal: recovery work, the network device (which goes down), the driver's
+//! Removal: the PTP clock, recovery work, the network device (which goes down), the driver's
 //! [`remove`](Driver::remove), the driver's data, vectors, the mapping of the registers, the PCI
 //! device.
 
 mod activity;
+mod clock;
 mod core;
 mod device;
 mod driver;
@@ -36,6 +37,13 @@ mod xdp;
 pub(crate) use self::activity::{
     Activity,
     FILES, //
+};
+pub(crate) use self::clock::PtpClock;
+pub use self::clock::{
+    adjusted,
+    Clock,
+    ClockTable,
+    StampClaim, //
 };
 pub use self::core::Core;
 pub use self::driver::{

@@ -22,6 +22,7 @@ use super::{
     vector::Vector,
     xdp::Back,
     Driver,
+    Nic,
     Pair,
     Rings, //
 };
@@ -80,7 +81,7 @@ impl<D: Driver> Queues<D> {
             // SAFETY: In the poll function, as all of them.
             let back = unsafe { Back::new(self) };
             // SAFETY: With a budget.
-            let mut port = unsafe { RxPort::new(rx, core.viewer(&back)) };
+            let mut port = unsafe { RxPort::new(rx, core.viewer(&back), core.nic()) };
             core.driver().receive(&mut port, credit);
             drop(port);
             complete &= rx.refill();
@@ -111,9 +112,9 @@ impl<D: Driver> Queues<D> {
     /// In the transmit callback of this queue, with its lock held; the returned value must not
     /// outlive it.
     #[inline]
-    pub(super) unsafe fn tx_port(&self) -> TxPort<'_, D::TxDesc, D::TxState> {
+    pub(super) unsafe fn tx_port<'a>(&'a self, nic: Nic<'a>) -> TxPort<'a, D::TxDesc, D::TxState> {
         // SAFETY: By the requirement nobody else is here.
-        unsafe { TxPort::new(&self.tx, &mut *self.state.get()) }
+        unsafe { TxPort::new(&self.tx, &mut *self.state.get(), nic) }
     }
 
     /// The core's transmit queue.

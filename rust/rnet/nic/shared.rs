@@ -12,8 +12,10 @@ use kernel::{
 use net_bindings as nb;
 
 use super::{
+    clock::ClockState,
     Activity,
-    Limits,
+    Core,
+    Driver,
     Moderation,
     QueueStats,
     Rss,
@@ -51,6 +53,8 @@ pub(crate) struct Shared {
     wake: WakeSetting,
     program: Slot,
     #[pin]
+    clock: ClockState,
+    #[pin]
     pub(super) service: Opaque<nb::delayed_work>,
     #[pin]
     pub(super) recovery: Opaque<nb::delayed_work>,
@@ -66,15 +70,16 @@ impl Shared {
     ///
     /// `resources` and `netdev` must fulfil the type invariant; the functions must be safe to call
     /// with the work items in the returned value.
-    pub(super) unsafe fn new(
+    pub(super) unsafe fn new<D: Driver>(
         resources: NonNull<Resources>,
         netdev: NonNull<nb::net_device>,
         activity: Arc<Activity>,
         wake: (Wake, Wake),
-        limits: &'static Limits,
         queues: u32,
         (service, recovery): (Work, Work),
     ) -> impl PinInit<Self, Error> {
+        let limits = D::LIMITS;
+        let fraction = Core::<D>::CLOCK.map_or(0, |table| table.fraction());
         try_pin_init!(Self {
             resources,
             netdev,
@@ -85,6 +90,7 @@ impl Shared {
             // SAFETY: The device is there, by the requirement.
             wake: unsafe { WakeSetting::new(wake, resources.as_ref().dma().as_ptr()) },
             program: Slot::new(),
+            clock <- ClockState::new(fraction),
             service <- Opaque::ffi_init(move |work| {
                 // SAFETY: The place for a work item, pinned. Disabled until the device is up.
                 unsafe {
@@ -154,6 +160,11 @@ impl Shared {
     #[inline]
     pub(super) fn program(&self) -> &Slot {
         &self.program
+    }
+
+    #[inline]
+    pub(super) fn clock(&self) -> &ClockState {
+        &self.clock
     }
 
     pub(super) fn rss(&self) -> &Rss {

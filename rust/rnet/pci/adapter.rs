@@ -232,6 +232,7 @@ impl<D: Driver> Adapter<D> {
         // SAFETY: Under RTNL, a registered device.
         unsafe { nb::netif_device_detach(dev.as_raw()) };
         core.down(&rtnl);
+        core.keep_away(true);
     }
 
     /// Gives the device back to the stack, up if it was.
@@ -240,6 +241,7 @@ impl<D: Driver> Adapter<D> {
         let (netdev, core) = bound.netdev().zip(bound.core()).ok_or(ENODEV)?;
         let dev = netdev.device(&rtnl).ok_or(ENODEV)?;
         core.distrust();
+        core.keep_away(false);
         // SAFETY: Under RTNL, a registered device.
         if unsafe { nb::netif_running(dev.as_raw()) } {
             core.up_again(&rtnl)?;

@@ -24,6 +24,7 @@ use crate::{
         Activity,
         Core,
         Driver,
+        PtpClock,
         FILES, //
     },
     rtnl,
@@ -38,6 +39,8 @@ use crate::{
 /// The data of the network device points to `resources` until [`Resources::release_user`], which is
 /// waited for before they end.
 pub(super) struct Bound<D: Driver> {
+    /// Before the network device, whose data it uses.
+    clock: Option<KBox<PtpClock<D>>>,
     netdev: Option<Registration<Core<D>>>,
     /// Before the resources: whoever unbinds the device has it awake.
     _may_sleep: Option<MaySleep>,
@@ -96,15 +99,35 @@ impl<D: Driver> Bound<D> {
         let data =
             unsafe { Core::new(driver, netdev, NonNull::from(&*resources), activity, queues) };
         let mut this = Self {
+            clock: None,
             netdev: None,
             _may_sleep: None,
             resources,
         };
         // Last: the core may open the device at once.
         this.netdev = Some(builder.register(ctx, Net::init_net(), data)?);
+        this.clock = this.register_clock();
         // SAFETY: Nothing fails after this.
         this._may_sleep = Some(unsafe { MaySleep::new(this.resources.dma()) });
         Ok(this)
+    }
+
+    /// The clock of the device, if it has one. Without it the device works all the same.
+    fn register_clock(&self) -> Option<KBox<PtpClock<D>>> {
+        let core = NonNull::from(self.core()?);
+        // SAFETY: The data stays until the network device is unregistered, and that is after the
+        // clock, in `drop()`.
+        match unsafe { PtpClock::new(core) } {
+            Ok(clock) => clock,
+            Err(err) => {
+                pr_warn!(
+                    "{}: no PTP clock: {:?}\n",
+                    self.resources.device().name(),
+                    err
+                );
+                None
+            }
+        }
     }
 
     /// The data of the network device.
@@ -123,6 +146,7 @@ impl<D: Driver> Bound<D> {
 
 impl<D: Driver> Drop for Bound<D> {
     fn drop(&mut self) {
+        self.clock = None;
         if let Some(netdev) = self.netdev.take() {
             let core = netdev.data();
             core.retire();

@@ -21,11 +21,13 @@ mod tx_port;
 
 pub(crate) use rx::RxRing;
 pub use rx::{
-    RxDescriptor,
     RxPort,
     RX_BUFFER, //
 };
-pub use rx_packet::RxPacket;
+pub use rx_packet::{
+    RxDescriptor,
+    RxPacket, //
+};
 pub(crate) use rx_view::{
     SendBack,
     Viewer, //

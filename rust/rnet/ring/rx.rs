@@ -22,16 +22,17 @@ use super::{
         Viewer, //
     },
     RingAddress,
+    RxDescriptor,
     RxPacket, //
 };
 use crate::{
-    dma::{
-        Descriptor,
-        Descriptors, //
-    },
+    dma::Descriptors,
     mmio::Doorbell,
     napi::Budget,
-    nic::RxStats,
+    nic::{
+        Nic,
+        RxStats, //
+    },
     skb::DropReason, //
 };
 
@@ -44,22 +45,6 @@ pub(super) const HEADROOM: u32 = 256;
 
 /// The shortest frame that has an Ethernet header.
 pub(super) const SHORTEST: u32 = nb::ETH_HLEN;
-
-/// A descriptor for received frames.
-#[allow(clippy::len_without_is_empty)]
-pub trait RxDescriptor: Descriptor {
-    /// Offers the device a buffer of [`RX_BUFFER`] bytes.
-    fn post(dma: u64) -> Self;
-
-    /// How many bytes the device says that it has written into this buffer.
-    fn len(&self) -> u32;
-
-    /// Whether the frame ends in this buffer.
-    fn is_last(&self) -> bool;
-
-    /// Whether the device says that the frame is damaged.
-    fn is_bad(&self) -> bool;
-}
 
 /// A ring of buffers for frames that come in. One NAPI owns it.
 ///
@@ -308,6 +293,7 @@ impl<D: RxDescriptor> Drop for RxRing<D> {
 pub struct RxPort<'a, D: RxDescriptor> {
     ring: &'a mut RxRing<D>,
     viewer: Option<Viewer<'a>>,
+    nic: Nic<'a>,
 }
 
 impl<'a, D: RxDescriptor> RxPort<'a, D> {
@@ -315,8 +301,18 @@ impl<'a, D: RxDescriptor> RxPort<'a, D> {
     ///
     /// Only in the poll function of the ring's NAPI, with a budget, and not beyond it.
     #[inline]
-    pub(crate) unsafe fn new(ring: &'a mut RxRing<D>, viewer: Option<Viewer<'a>>) -> Self {
-        Self { ring, viewer }
+    pub(crate) unsafe fn new(
+        ring: &'a mut RxRing<D>,
+        viewer: Option<Viewer<'a>>,
+        nic: Nic<'a>,
+    ) -> Self {
+        Self { ring, viewer, nic }
+    }
+
+    /// The device.
+    #[inline]
+    pub fn nic(&self) -> Nic<'a> {
+        self.nic
     }
 
     /// The number of the queue.

@@ -9,11 +9,28 @@ use core::{
 
 use net_bindings as nb;
 
-use super::rx::{
-    RxDescriptor,
-    RxRing, //
+use super::rx::RxRing;
+use crate::{
+    dma::Descriptor,
+    nic::Nic,
+    skb::DropReason, //
 };
-use crate::skb::DropReason;
+
+/// A descriptor for received frames.
+#[allow(clippy::len_without_is_empty)]
+pub trait RxDescriptor: Descriptor {
+    /// Offers the device a buffer of [`RX_BUFFER`](super::RX_BUFFER) bytes.
+    fn post(dma: u64) -> Self;
+
+    /// How many bytes the device says that it has written into this buffer.
+    fn len(&self) -> u32;
+
+    /// Whether the frame ends in this buffer.
+    fn is_last(&self) -> bool;
+
+    /// Whether the device says that the frame is damaged.
+    fn is_bad(&self) -> bool;
+}
 
 /// A received frame, with what the device said about it. Dropping it frees and counts it.
 ///
@@ -72,6 +89,12 @@ impl<'a, D: RxDescriptor> RxPacket<'a, D> {
     pub fn vlan_tag(&mut self, tci: u16) {
         // SAFETY: Valid by the type invariant.
         unsafe { nb::skb_put_vlan_tag(self.skb.as_ptr(), tci) };
+    }
+
+    /// The count of the device's clock when the frame came in. C function: `skb_hwtstamps()`.
+    pub fn stamp(&mut self, nic: &Nic<'_>, cycles: u64) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { nb::skb_set_hwtstamp(self.skb.as_ptr(), nic.time_of(cycles)) };
     }
 
     /// Counts a frame whose checksum the device found to be wrong: the stack looks again.

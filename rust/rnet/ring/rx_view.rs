@@ -11,11 +11,13 @@ use kernel::{
 };
 use net_bindings as nb;
 
-use super::rx::{
+use super::{
+    rx::{
+        RxRing,
+        HEADROOM,
+        SHORTEST, //
+    },
     RxDescriptor,
-    RxRing,
-    HEADROOM,
-    SHORTEST, //
 };
 use crate::xdp::Frame;
 

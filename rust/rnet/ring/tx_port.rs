@@ -13,6 +13,7 @@ use super::tx::{
 };
 use crate::{
     dma::Descriptor,
+    nic::Nic,
     skb::{
         Disposed,
         DropReason,
@@ -39,6 +40,7 @@ pub struct Segment {
 pub struct TxPort<'a, D: Descriptor, S> {
     ring: &'a TxRing<D>,
     state: &'a mut S,
+    nic: Nic<'a>,
 }
 
 impl<'a, D: Descriptor, S> TxPort<'a, D, S> {
@@ -46,8 +48,14 @@ impl<'a, D: Descriptor, S> TxPort<'a, D, S> {
     ///
     /// Only in `ndo_start_xmit`, under the transmit lock of the ring's queue, and not beyond it.
     #[inline]
-    pub(crate) unsafe fn new(ring: &'a TxRing<D>, state: &'a mut S) -> Self {
-        Self { ring, state }
+    pub(crate) unsafe fn new(ring: &'a TxRing<D>, state: &'a mut S, nic: Nic<'a>) -> Self {
+        Self { ring, state, nic }
+    }
+
+    /// The device.
+    #[inline]
+    pub fn nic(&self) -> Nic<'a> {
+        self.nic
     }
 
     /// Room for `n` descriptors, and what the driver keeps for this queue. `None` when there is less: the queue is stopped then, and woken by

@@ -11,6 +11,7 @@ mod dumps;
 mod groups;
 mod link;
 mod rss;
+mod stamps;
 mod strings;
 mod tuning;
 
@@ -61,7 +62,12 @@ impl<D: Driver> Table<D> {
             0
         },
         get_link: Some(nb::ethtool_op_get_link),
-        get_ts_info: Some(nb::ethtool_op_get_ts_info),
+        get_ts_info: if Core::<D>::CLOCK.is_some() {
+            Some(Self::get_ts_info)
+        } else {
+            Some(nb::ethtool_op_get_ts_info)
+        },
+        get_ts_stats: some!(Core::<D>::CLOCK.is_some(), Self::get_ts_stats),
         get_ringparam: Some(Self::get_ringparam),
         set_ringparam: Some(Self::set_ringparam),
         get_channels: Some(Self::get_channels),
