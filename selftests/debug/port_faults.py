@@ -114,7 +114,7 @@ def probe():
             break
         port.unbind(device)
     ktap.note("%d allocations" % (nth - 1))
-    enough(inject, 20 if LONG else 3)
+    enough(inject, 20 if LONG else 1)
     fault.release()
     works(port.Pair("rigb-rigb"))
 

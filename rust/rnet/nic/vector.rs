@@ -41,7 +41,7 @@ const CLEAN: u32 = 256;
 ///
 /// # Invariants
 ///
-/// `napi` was added to the device of `core`, and is deleted with this value. `core` outlives it.
+/// If `added`, `napi` was added to the device of `core`, and is deleted with this value. `core` outlives it.
 /// `queues` are those of the same [`Running`](super::running::Running), and there while NAPI is
 /// enabled.
 #[repr(C)]
@@ -52,6 +52,7 @@ pub(super) struct Vector<D: Driver> {
     pub(super) index: u32,
     pub(super) queues: KVec<NonNull<Queues<D>>>,
     pub(super) line: Option<Line>,
+    added: bool,
     pub(super) enabled: bool,
     pub(super) activity: Arc<VectorActivity>,
     adapt: Adapt,
@@ -71,13 +72,15 @@ impl<D: Driver> Vector<D> {
         // SAFETY: By the requirement.
         let shared = unsafe { core.as_ref() }.shared();
         let activity = shared.activity().vector(index).ok_or(EINVAL)?.clone();
-        let this = KBox::pin(
+        // Dropped without a NAPI where there is no memory for it.
+        let mut this = KBox::pin(
             Self {
                 napi: Opaque::zeroed(),
                 core,
                 index,
                 queues: KVec::new(),
                 line: None,
+                added: false,
                 enabled: false,
                 activity,
                 adapt: Adapt::new(),
@@ -94,7 +97,8 @@ impl<D: Driver> Vector<D> {
                 index as c_int,
             )
         };
-        // INVARIANT: Just added.
+        // SAFETY: The vector is not moved.
+        unsafe { this.as_mut().get_unchecked_mut() }.added = true; // INVARIANT: Just now.
         Ok(this)
     }
 
@@ -221,6 +225,9 @@ impl<D: Driver> Vector<D> {
 impl<D: Driver> Drop for Vector<D> {
     fn drop(&mut self) {
         self.line = None;
+        if !self.added {
+            return;
+        }
         // SAFETY: By the type invariant the NAPI was added; it is disabled, or was never enabled.
         // This waits for a grace period, so the memory may go after that.
         unsafe { nb::netif_napi_del(self.napi.get()) };
