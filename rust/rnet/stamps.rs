@@ -71,10 +71,10 @@ impl StampConfig {
     pub(crate) fn fill(&self, raw: &mut nb::kernel_hwtstamp_config) {
         raw.flags = 0;
         raw.tx_type = if self.sent {
-            nb::hwtstamp_tx_types_HWTSTAMP_TX_ON as _
+            nb::hwtstamp_tx_types_HWTSTAMP_TX_ON as i32
         } else {
-            nb::hwtstamp_tx_types_HWTSTAMP_TX_OFF as _
+            nb::hwtstamp_tx_types_HWTSTAMP_TX_OFF as i32
         };
-        raw.rx_filter = self.received.0 as _;
+        raw.rx_filter = self.received.0 as i32;
     }
 }
