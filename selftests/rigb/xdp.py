@@ -24,73 +24,13 @@ import port
 import tools
 from bpf import R0, R1, R2, R3, R4, R5, R6, R7, R9
 from forge import own_statistics
+from viewed import COUNT, KIND, SWAP, Seen, for_ours, text
 
-KIND = 0x88b5
-COUNT = 40
-# The two MAC addresses change places.
-SWAP = [bpf.load(4, R5, R2, 0), bpf.load(4, R6, R2, 6), bpf.store(4, R2, 0, R6), bpf.store(4, R2, 6, R5),
-        bpf.load(2, R5, R2, 4), bpf.load(2, R6, R2, 10), bpf.store(2, R2, 4, R6), bpf.store(2, R2, 10, R5)]
 # What a program could see at most: a buffer less a header and two tags.
 LARGEST = 3072 - 22
 
 
-def for_ours(action, flags=0):
-    """A program that does this to frames of ours, which have 40 bytes at least; all else passes."""
-    return bpf.Program(bpf.XDP, [bpf.mov(R9, R1), bpf.xdp_needs(40, "pass"), bpf.load(2, R5, R2, 12),
-                                 bpf.jump("pass", R5, "!=", socket.htons(KIND)), action, bpf.exit_(),
-                                 "pass", bpf.mov(R0, bpf.XDP_PASS), bpf.exit_()], flags=flags)
-
-
-def text(number, size):
-    """The payload of a frame."""
-    return net.datagram(number, size)
-
-
-class Seen(port.Pair):
-    """A pair with somebody who sends on the second port and sniffers on both."""
-
-    def __init__(self, drivers, mtu=1500):
-        super().__init__(drivers, mtu)
-        self.sock = self.socket(1, socket.AF_PACKET, socket.SOCK_RAW)
-        self.sock.bind((port.NAMES[1], 0))
-        macs = [bytes.fromhex(self.link(end)["address"].replace(":", "")) for end in (0, 1)]
-        self.head = macs[0] + macs[1] + struct.pack("!H", KIND)
-        self.sniffers = []
-        for end in (0, 1):
-            with self.side(end):
-                self.sniffers.append(net.Sniffer(port.NAMES[end]))
-        self.ping()
-
-    def attach(self, program, end=0):
-        """Attaches a program in the driver, or detaches (None)."""
-        with self.side(end):
-            bpf.need_xdp(port.NAMES[end], program.fd if program else -1, bpf.DRV_MODE)
-
-    def send(self, sizes):
-        """Frames whose payloads have these sizes."""
-        for number, size in enumerate(sizes):
-            self.sock.send(self.head + text(number, size))
-
-    def came(self, end, count, kind=KIND):
-        """The payloads of frames that a port has received: waits for so many, and some time for more."""
-        found = []
-
-        def enough():
-            found.extend(one[2][14:] for one in self.sniffers[end].frames() if one[0] != net.PACKET_OUTGOING and one[1] == kind)
-            return len(found) >= count
-        if count:
-            ktap.wait_for("%d frames at port %d" % (count, end), enough, 10)
-        port.settled()
-        enough()
-        return found
-
-    def counters(self):
-        """What the first port has counted for programs."""
-        stats = own_statistics(self)
-        return [stats.get(name, 0) for name in ("rx_xdp_dropped", "rx_xdp_sent", "rx_xdp_redirected")]
-
-
-@ktap.case(port.PAIRS)
+@ktap.case(port.FEW)
 def verdicts(drivers):
     """pass, drop, tx, aborted and one that there is not: what arrives where, and who counts it."""
     pair = Seen(drivers)
@@ -121,7 +61,7 @@ def verdicts(drivers):
     ktap.equal("frames without a program", pair.came(0, COUNT), want)
 
 
-@ktap.case(port.PAIRS)
+@ktap.case(port.FEW)
 def adjusted(drivers):
     """Longer and shorter at both ends, and metadata for the stack: the frame is what the program has made of it."""
     pair = Seen(drivers)
@@ -169,7 +109,7 @@ def adjusted(drivers):
     os.close(link)
 
 
-@ktap.case(port.PAIRS)
+@ktap.case(port.FEW)
 def redirected(drivers):
     """From the port to a veth, from a veth through the port, and to another CPU: whole, once, in order."""
     tools.need("VETH")
@@ -224,7 +164,7 @@ def redirected(drivers):
     sender.close()
 
 
-@ktap.case(("rigb-igb", "rigb-rigb"))
+@ktap.case(port.FEW)
 def in_pieces(drivers):
     """Frames of several pieces, and very short ones, out of a veth through the port."""
     tools.need("VETH")
@@ -253,7 +193,7 @@ def in_pieces(drivers):
     sender.close()
 
 
-@ktap.case(("rigb-igb",))
+@ktap.case(port.FEW)
 def tags(drivers):
     """With rxvlan off a program sees tags, and frames leave with them; with it on, the device has taken them."""
     pair = Seen(drivers)
