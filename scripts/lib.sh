@@ -108,7 +108,7 @@ lock_cache() {
 	mkdir -p "$RNET_CACHE" || die "cannot create the cache $RNET_CACHE" "set RNET_CACHE to a directory that you may write to"
 	exec 9>>"$RNET_CACHE/lock" || die "cannot write to the cache $RNET_CACHE" "set RNET_CACHE to a directory of your own"
 	if ! flock -n "$how" 9; then
-		say "another rnet command uses the cache: waiting for it (at most 20 minutes)"
+		say "another rnet command uses the cache: waiting for it (at most 20 minutes)" >&2
 		flock -w 1200 "$how" 9 || die "the cache $RNET_CACHE has been in use for 20 minutes" \
 			"end the other command (a 'make shell' that is still open?) or set RNET_CACHE to another directory"
 	fi

@@ -93,7 +93,8 @@ __rnet_helper u32 rnet_helper_xdp_frame_len(const struct xdp_frame *frame)
 /* Makes a frame `len` bytes long, with zeros behind; false where there is no room for them. */
 __rnet_helper bool rnet_helper_xdp_frame_pad(struct xdp_frame *frame, u32 len)
 {
-	void *end = (void *)frame + frame->frame_sz - SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	u32 behind = SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	void *end = (void *)frame + frame->frame_sz - behind;
 
 	if (frame->len >= len)
 		return true;

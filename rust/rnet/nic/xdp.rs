@@ -89,7 +89,7 @@ impl<D: Driver> SendBack for Back<'_, D> {
         let mut outcome = unsafe { self.queues.send_frame(frame) };
         if let Outcome::NoRoom(frame) = outcome {
             // The device may make room as soon as it is told, as emulated devices do.
-            // SAFETY: As above.
+            // SAFETY: The lock of the queue is still held.
             outcome = unsafe {
                 if self.pending.replace(false) {
                     self.queues.start_frames();
