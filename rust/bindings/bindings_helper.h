@@ -9,6 +9,7 @@
 #include <linux/ethtool.h>
 #include <linux/etherdevice.h>
 #include <linux/fprobe.h>
+#include <linux/hrtimer.h>
 #include <linux/if_arp.h>
 #include <linux/interrupt.h>
 #include <linux/kallsyms.h>
@@ -21,6 +22,7 @@
 #include <linux/ptp_clock_kernel.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/sysfs.h>
 #include <linux/timekeeping.h>
@@ -67,6 +69,7 @@ RNET_FEATURE(NETIF_F_TSO_MANGLEID);
 static const size_t RNET_CONST_HELPER_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;
 static const u32 RNET_CONST_HELPER_ETH_RSS_HASH_TOP = ETH_RSS_HASH_TOP;
 static const u32 RNET_CONST_HELPER_ETHTOOL_COALESCE_RX_USECS = ETHTOOL_COALESCE_RX_USECS;
+static const u32 RNET_CONST_HELPER_ETHTOOL_COALESCE_RX_MAX_FRAMES = ETHTOOL_COALESCE_RX_MAX_FRAMES;
 static const u32 RNET_CONST_HELPER_ETHTOOL_COALESCE_USE_ADAPTIVE_RX =
 	ETHTOOL_COALESCE_USE_ADAPTIVE_RX;
 static const u32 RNET_CONST_HELPER_ETHTOOL_COALESCE_STATS_BLOCK_USECS =

@@ -45,6 +45,7 @@
 #include "skbuff.c"
 #include "sock.c"
 #include "softnet.c"
+#include "softq.c"
 #include "spinlock.c"
 #include "tracepoint.c"
 #include "workqueue.c"

@@ -21,14 +21,27 @@ use rnet::{
         Slot,
         SlotRef, //
     },
+    percpu,
     prelude::*,
     rtnl,
-    skb::IpProtocol, //
+    skb::{
+        Disposed,
+        IpProtocol,
+        Looped,
+        TooShort, //
+    },
+    softq::{
+        self,
+        QueueCx, //
+    },
 };
 
 use crate::{
     files,
-    state::State, //
+    state::{
+        Mode,
+        State, //
+    }, //
 };
 
 /// The kernel's `lo` has the same: 64 KiB of payload and nothing on top, since nothing is sent.
@@ -48,6 +61,44 @@ const FEATURES: Features = Features::SG
     .with(Features::VLAN_CHALLENGED)
     .with(Features::LOOPBACK);
 
+/// How packets come back: turned round, and handed over.
+trait Path {
+    /// Turns a packet round.
+    fn turn<'call>(&self, skb: TxSkb<'call>) -> Result<Looped<'call>, TooShort<'call>>;
+    /// Hands it over; false if it was dropped.
+    fn deliver<'call>(&self, skb: Looped<'call>) -> (Disposed<'call>, bool);
+}
+
+/// Into the backlog, as the kernel's `lo`.
+struct ToBacklog<'a, 'b>(&'a XmitCx<'b>);
+
+impl Path for ToBacklog<'_, '_> {
+    #[inline(always)]
+    fn turn<'call>(&self, skb: TxSkb<'call>) -> Result<Looped<'call>, TooShort<'call>> {
+        skb.loop_back(self.0)
+    }
+
+    #[inline(always)]
+    fn deliver<'call>(&self, skb: Looped<'call>) -> (Disposed<'call>, bool) {
+        skb.netif_rx(self.0)
+    }
+}
+
+/// Into a queue of the device.
+struct ToQueue<'a, 'b>(&'a QueueCx<'b>);
+
+impl Path for ToQueue<'_, '_> {
+    #[inline(always)]
+    fn turn<'call>(&self, skb: TxSkb<'call>) -> Result<Looped<'call>, TooShort<'call>> {
+        skb.loop_back_owned(self.0)
+    }
+
+    #[inline(always)]
+    fn deliver<'call>(&self, skb: Looped<'call>) -> (Disposed<'call>, bool) {
+        skb.enqueue(self.0)
+    }
+}
+
 /// Sends a packet back to this host and counts it, in the order of the kernel's own. Without a
 /// state only the kernel's statistics count it. The state is looked up where it is needed, so that
 /// no register has to keep it while the packet is turned round, or handed over.
@@ -56,6 +107,7 @@ fn loop_back<'call, 's>(
     state: impl Fn() -> Option<&'s State>,
     mut skb: TxSkb<'call>,
     cx: &XmitCx<'_>,
+    path: impl Path,
 ) -> Xmit<'call, NoQueue> {
     let count = |len, ip| {
         if let Some(state) = state() {
@@ -69,7 +121,7 @@ fn loop_back<'call, 's>(
     };
 
     skb.tx_timestamp(cx);
-    let skb = match skb.loop_back(cx) {
+    let skb = match path.turn(skb) {
         Ok(skb) => skb,
         Err(short) => {
             count(short.len, IpProtocol::NONE);
@@ -79,13 +131,18 @@ fn loop_back<'call, 's>(
     };
     let len = skb.len();
     count(len, skb.ip_protocol());
-    let (disposed, accepted) = skb.netif_rx(cx);
+    let (disposed, accepted) = path.deliver(skb);
     if accepted {
         cx.lstats_add(len);
     } else {
         count_drop();
     }
     Xmit::Taken(disposed)
+}
+
+/// Room for a receive queue for each CPU.
+fn queues() -> u32 {
+    percpu::possible_cpus().fold(0, |most, cpu| cpu.as_u32().saturating_add(1).max(most))
 }
 
 /// A loopback device of rlo.
@@ -102,7 +159,7 @@ impl Driver for Loopback {
 
     #[inline]
     fn start_xmit<'call>(&self, skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
-        loop_back(|| Some(&self.state), skb, cx)
+        loop_back(|| Some(&self.state), skb, cx, ToBacklog(cx))
     }
 
     fn stats64(&self, dev: &Device, stats: &mut LinkStats) {
@@ -112,6 +169,17 @@ impl Driver for Loopback {
             .tx_packets(packets)
             .rx_bytes(bytes)
             .tx_bytes(bytes);
+    }
+}
+
+impl softq::Driver for Loopback {
+    #[inline]
+    fn start_xmit_queued<'call>(
+        &self,
+        skb: TxSkb<'call>,
+        cx: &QueueCx<'_>,
+    ) -> Xmit<'call, NoQueue> {
+        loop_back(|| Some(&self.state), skb, cx, ToQueue(cx))
     }
 }
 
@@ -129,7 +197,8 @@ impl TxHook for Takeover {
     #[inline]
     fn start_xmit<'call>(skb: TxSkb<'call>, cx: &XmitCx<'_>) -> Xmit<'call, NoQueue> {
         // None: a namespace that is ending.
-        loop_back(|| State::SLOT.get().get(cx.dev().net(cx), cx), skb, cx)
+        let state = || State::SLOT.get().get(cx.dev().net(cx), cx);
+        loop_back(state, skb, cx, ToBacklog(cx))
     }
 }
 
@@ -146,16 +215,20 @@ impl Pernet for Attach {
         let state = State::SLOT.get().get_arc(net).ok_or(ENODEV)?;
 
         if cx.is_new() && crate::replace.get() {
-            let device = Builder::<Loopback>::loopback(c"lo")?
+            let mut device = Builder::<Loopback>::loopback_queues(c"lo", queues())?
                 .mtu(MTU)
                 .features(FEATURES)
                 .hw_features(Features::GSO_SOFTWARE)
                 .tso_max_size(TSO_MAX_SIZE);
+            if crate::big_tcp.get() {
+                device = device.gso_size(TSO_MAX_SIZE);
+            }
+            let (device, switch) = device.receive_queues()?;
             let data = Loopback {
                 state: state.clone(),
             };
             match replace_loopback(cx, device, data)? {
-                Replaced::Yes(_) => state.set_replaced(),
+                Replaced::Yes(_) => state.set_replaced(switch),
                 Replaced::No(err) => rnet::net_warn_ratelimited!(
                     "namespace {} keeps the kernel's lo: error {}\n",
                     net.inum(),
@@ -165,6 +238,9 @@ impl Pernet for Attach {
         }
 
         let rtnl = rtnl::lock();
+        if cx.is_new() && crate::napi.get() && state.mode() == Mode::Replacement {
+            state.set_queued(true, &rtnl)?;
+        }
         if let Some(dev) = net.loopback(&rtnl) {
             if cx.is_new() && crate::takeover.get() {
                 state.set_active(dev, true, &rtnl)?;

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The counters of a namespace, as a whole.
-static TOTAL: [Attribute<State>; 8] = [
+static TOTAL: [Attribute<State>; 9] = [
     Attribute::rw(c"active", show_active, store_active),
     Attribute::ro(c"mode", |state, page| {
         page.emit(match state.mode() {
@@ -42,6 +42,7 @@ static TOTAL: [Attribute<State>; 8] = [
         })
     }),
     Attribute::ro(c"owner", show_owner),
+    Attribute::rw(c"delivery", show_delivery, store_delivery),
     Attribute::ro(c"packets", |s, page| show(page, s.packets().0)),
     Attribute::ro(c"bytes", |s, page| {
         show(page, s.counters.sum(Counter::Bytes))
@@ -154,6 +155,23 @@ fn store_active(state: &State, input: Input<'_>) -> Result {
     let rtnl = rtnl::try_lock_or_restart()?;
     let dev = input.device().ok_or(ENODEV)?;
     state.set_active(dev, active, &rtnl)
+}
+
+fn show_delivery(state: &State, page: &mut Page<'_>) -> Result {
+    page.emit(fmt!(
+        "{}\n",
+        if state.is_queued() { "napi" } else { "backlog" }
+    ))
+}
+
+fn store_delivery(state: &State, input: Input<'_>) -> Result {
+    let queued = match input.bytes().trim_ascii() {
+        b"napi" => true,
+        b"backlog" => false,
+        _ => return Err(EINVAL),
+    };
+    let rtnl = rtnl::try_lock_or_restart()?;
+    state.set_queued(queued, &rtnl)
 }
 
 /// Makes `rlo/` under a loopback device, with a directory for each CPU in it.

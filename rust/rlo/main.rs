@@ -6,6 +6,8 @@
 //! driver as its `lo` (*replacement*); in any other, `/sys/class/net/lo/rlo/active` makes the
 //! transmit path of the `lo` that is there go through this driver and back (*takeover*). Both
 //! deliver every packet with `netif_rx()` into the backlog of the CPU, as the kernel's own does.
+//! A device of this driver can have receive queues with a NAPI instead
+//! (`/sys/class/net/lo/rlo/delivery`).
 
 mod device;
 mod files;
@@ -37,6 +39,18 @@ rnet::module_param! {
     /// over from the start, which costs no time.
     static takeover: bool = false, mode: 0o644,
         "the kernel's lo of new network namespaces is taken over at once (default N)";
+}
+
+rnet::module_param! {
+    /// Whether the devices of namespaces that are created from now on begin with BIG TCP.
+    static big_tcp: bool = true, mode: 0o644,
+        "rlo's devices begin with TCP packets of up to 512 KiB (default Y)";
+}
+
+rnet::module_param! {
+    /// Whether the devices of namespaces that are created from now on begin with NAPI delivery.
+    static napi: bool = false, mode: 0o644,
+        "rlo's devices begin with NAPI delivery (default N)";
 }
 
 /// The registrations, dropped in this order.

@@ -30,6 +30,7 @@ use rnet::{
     },
     prelude::*,
     skb::IpProtocol,
+    softq::Switch,
     sysfs::Dir, //
 };
 
@@ -92,6 +93,9 @@ pub(crate) struct State {
     ctx: ModuleCtx,
     #[pin]
     takeover: Mutex<Option<TxOverride<Takeover>>>,
+    /// The receive queues of a device of rlo.
+    #[pin]
+    switch: Mutex<Option<Arc<Switch>>>,
     #[pin]
     dir: Mutex<Option<Dir>>,
 }
@@ -117,7 +121,8 @@ impl State {
     }
 
     /// Says that the namespace's `lo` is a device of rlo.
-    pub(crate) fn set_replaced(&self) {
+    pub(crate) fn set_replaced(&self, switch: Arc<Switch>) {
+        *self.switch.lock() = Some(switch);
         self.replaced.store(1, Relaxed);
         REPLACED.add(1, Relaxed);
     }
@@ -146,6 +151,26 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Whether packets are delivered by a NAPI.
+    pub(crate) fn is_queued(&self) -> bool {
+        let switch = self.switch.lock();
+        switch.as_ref().is_some_and(|switch| switch.is_on())
+    }
+
+    /// Delivers packets by a NAPI, or into the backlog.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` for a device that is not rlo's; what [`Switch::set`] fails with.
+    pub(crate) fn set_queued(&self, queued: bool, rtnl: &Rtnl) -> Result {
+        let switch = self.switch.lock().clone();
+        match switch {
+            Some(switch) => switch.set(queued, rtnl),
+            None if queued => Err(EOPNOTSUPP),
+            None => Ok(()),
+        }
     }
 
     /// Counts a packet, before the backlog has it.
@@ -199,6 +224,7 @@ impl Pernet for State {
                 replaced: Atomic::new(0),
                 ctx: cx.ctx(),
                 takeover <- new_mutex!(None),
+                switch <- new_mutex!(None),
                 dir <- new_mutex!(None),
             }),
             GFP_KERNEL,

@@ -121,6 +121,10 @@ impl<T: Driver> EthtoolTable<T> {
         }
     }
 
+    pub(crate) const fn get(&self) -> &'static nb::ethtool_ops {
+        self.ops
+    }
+
     pub(crate) fn as_raw(&self) -> *const nb::ethtool_ops {
         self.ops
     }

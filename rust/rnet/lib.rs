@@ -60,6 +60,7 @@ pub mod ring;
 pub mod rtnl;
 pub mod skb;
 pub mod softnet;
+pub mod softq;
 pub mod stamps;
 pub mod stats;
 pub mod switches;

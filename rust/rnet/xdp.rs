@@ -174,6 +174,11 @@ impl Frame {
     }
 
     #[inline]
+    pub(crate) fn as_raw(&self) -> *mut nb::xdp_frame {
+        self.0.as_ptr()
+    }
+
+    #[inline]
     pub(crate) fn into_raw(self) -> *mut nb::xdp_frame {
         let raw = self.0.as_ptr();
         core::mem::forget(self);

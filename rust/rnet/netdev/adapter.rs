@@ -25,6 +25,7 @@ use kernel::{
         Relaxed,
         Release, //
     },
+    sync::Arc,
 };
 use net_bindings as nb;
 use pin_init::zeroed;
@@ -52,6 +53,7 @@ impl<T: Driver> Adapter<T> {
     /// The table that a device of `T` points to.
     pub(super) const OPS: &'static nb::net_device_ops = &nb::net_device_ops {
         ndo_init: Some(Self::init),
+        ndo_uninit: Some(Self::uninit),
         ndo_start_xmit: Some(Self::start_xmit),
         // The queues are opened and closed by the layer only where the driver would notice.
         ndo_open: if T::HAS_OPEN || T::HAS_STOP {
@@ -191,12 +193,31 @@ impl<T: Driver> Adapter<T> {
             // removed its files, or never had them, since no callback can run any more.
             drop(unsafe { KBox::from_raw(group) });
         }
+        let switch = priv_.switch.load(Relaxed);
+        priv_.switch.store(null_mut(), Relaxed);
+        if !switch.is_null() {
+            // SAFETY: Made by `Arc::into_raw` in `Builder::receive_queues()`, dropped once.
+            drop(unsafe { Arc::from_raw(switch.cast_const()) });
+        }
     }
 
     unsafe extern "C" fn init(dev: *mut nb::net_device) -> c_int {
         // SAFETY: Called under RTNL by `register_netdevice()`, with a device of `T`.
-        unsafe { nb::netdev_lockdep_set_classes(dev) };
+        unsafe {
+            nb::netdev_lockdep_set_classes(dev);
+            if let Some(switch) = Priv::switch(dev) {
+                switch.registered(NonNull::new_unchecked(dev));
+            }
+        }
         0
+    }
+
+    unsafe extern "C" fn uninit(dev: *mut nb::net_device) {
+        // SAFETY: Called under RTNL when the device was registered, or could not be; nothing is
+        // transmitted any more.
+        if let Some(switch) = unsafe { Priv::switch(dev) } {
+            switch.gone();
+        }
     }
 
     unsafe extern "C" fn start_xmit(

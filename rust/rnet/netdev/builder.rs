@@ -10,7 +10,11 @@ use core::{
 
 use kernel::{
     prelude::*,
-    str::CStr, //
+    str::CStr,
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    }, //
 };
 use net_bindings as nb;
 
@@ -26,6 +30,7 @@ use crate::{
     module::ModuleCtx,
     netns::Net,
     skb::Queueing,
+    softq,
     sysfs, //
 };
 
@@ -57,8 +62,14 @@ impl<T: Driver> Builder<T> {
     /// Allocates an Ethernet device with room for `queues` transmit and as many receive queues.
     /// Else as [`ethernet`](Self::ethernet). Errors: also `EINVAL` for no queue or more than 1024.
     pub(crate) fn ethernet_queues(name: &CStr, queues: u32) -> Result<Self> {
-        if queues == 0 || queues > 1024 {
-            return Err(EINVAL);
+        Self::allocate(name, queues, queues)
+    }
+
+    fn allocate(name: &CStr, transmit: u32, receive: u32) -> Result<Self> {
+        for queues in [transmit, receive] {
+            if queues == 0 || queues > 1024 {
+                return Err(EINVAL);
+            }
         }
         if name.to_bytes().len() >= nb::IFNAMSIZ as usize {
             return Err(EINVAL);
@@ -76,8 +87,8 @@ impl<T: Driver> Builder<T> {
                 name.as_char_ptr(),
                 assigned as u8,
                 Some(nb::ether_setup),
-                queues,
-                queues,
+                transmit,
+                receive,
             )
         };
         let dev = NonNull::new(dev).ok_or(ENOMEM)?;
@@ -117,8 +128,16 @@ impl<T: Driver> Builder<T> {
     /// `ARPHRD_LOOPBACK`, flag `IFF_LOOPBACK`, any MTU from 0, fixed to its namespace, packets keep
     /// their route. Errors: as [`ethernet`](Self::ethernet).
     pub fn loopback(name: &CStr) -> Result<Self> {
-        let this = Self::ethernet(name)?;
+        Self::loopback_queues(name, 1)
+    }
+
+    /// The same with room for `receive` receive queues, of which one is there at first. Errors:
+    /// also `EINVAL` for no queue or more than 1024.
+    pub fn loopback_queues(name: &CStr, receive: u32) -> Result<Self> {
+        let this = Self::allocate(name, 1, receive)?;
         let dev = this.dev.as_ptr();
+        // SAFETY: A device of our own, not registered.
+        kernel::error::to_result(unsafe { nb::netif_set_real_num_rx_queues(dev, 1) })?;
         // SAFETY: A device of our own, not registered.
         unsafe {
             nb::netdev_set_link_loopback(dev);
@@ -132,6 +151,30 @@ impl<T: Driver> Builder<T> {
             nb::netdev_keep_dst(dev);
         }
         Ok(this)
+    }
+
+    /// Makes it a device that can have receive queues of its own: as many as it was allocated with
+    /// room for. They are off at first. Errors: `ENOMEM`; `EEXIST` for the second time.
+    pub fn receive_queues(self) -> Result<(Self, Arc<softq::Switch>)>
+    where
+        T: softq::Driver,
+    {
+        let dev = self.dev.as_ptr();
+        // SAFETY: A device of our own, not registered.
+        let slot = unsafe { &Priv::of(dev).switch };
+        if !slot.load(Relaxed).is_null() {
+            return Err(EEXIST);
+        }
+        let off = softq::Tables::new(
+            Adapter::<T>::OPS,
+            T::ETHTOOL.map_or(core::ptr::null(), |table| table.as_raw()),
+        );
+        // SAFETY: As above.
+        let count = unsafe { nb::netdev_num_rx_queues(dev) };
+        let switch = softq::Switch::new(off, softq::Tables::with_queues::<T>(), count);
+        let switch = Arc::new(switch, GFP_KERNEL)?;
+        slot.store(Arc::into_raw(switch.clone()).cast_mut(), Relaxed);
+        Ok((self, switch))
     }
 
     /// The MTU at the start, in bytes.
@@ -185,6 +228,15 @@ impl<T: Driver> Builder<T> {
     pub fn tso_max_size(self, size: u32) -> Self {
         // SAFETY: A device of our own, not registered.
         unsafe { nb::netif_set_tso_max_size(self.dev.as_ptr(), size) };
+        self
+    }
+
+    /// The largest packet that segmentation offload is given at the start, and the largest that GRO
+    /// makes, in bytes, for IPv4 and IPv6: more than 64 KiB is "BIG TCP". No more than
+    /// [`tso_max_size`](Self::tso_max_size). C function: `netif_set_gso_max_size()` and its like.
+    pub fn gso_size(self, size: u32) -> Self {
+        // SAFETY: A device of our own, not registered.
+        unsafe { nb::netdev_set_gso_sizes(self.dev.as_ptr(), size) };
         self
     }
 

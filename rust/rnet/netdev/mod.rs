@@ -91,6 +91,22 @@ pub(crate) unsafe fn data<'a, T: Driver>(dev: *mut nb::net_device) -> &'a T {
     unsafe { adapter::Adapter::<T>::data(dev) }
 }
 
+/// The callbacks of a driver's devices.
+pub(crate) const fn table<T: Driver>() -> &'static nb::net_device_ops {
+    adapter::Adapter::<T>::OPS
+}
+
+/// The switch of a device's receive queues, if it can have any.
+///
+/// # Safety
+///
+/// `dev` must be a device of this layer that keeps its data during `'a`.
+#[inline(always)]
+pub(crate) unsafe fn switch<'a>(dev: *mut nb::net_device) -> Option<&'a crate::softq::Switch> {
+    // SAFETY: By the requirement of this function.
+    unsafe { private::Priv::switch(dev) }
+}
+
 /// A network device that is registered, or being registered or unregistered. C type:
 /// `struct net_device`.
 ///

@@ -12,14 +12,20 @@ use kernel::{
 };
 use net_bindings as nb;
 
-use crate::sysfs::GroupMemory;
+use crate::{
+    softq::Switch,
+    sysfs::GroupMemory, //
+};
 
 /// The private area of a device of this layer: a pointer to the driver's data, null before it is
-/// set and after it was dropped, and one to the memory of the device's attribute group, if any.
+/// set and after it was dropped, one to the memory of the device's attribute group, and one to the
+/// switch of its receive queues, if it can have any.
 #[repr(C)]
 pub(super) struct Priv {
     pub(super) data: Atomic<*mut c_void>,
     pub(super) group: Atomic<*mut GroupMemory>,
+    /// A reference of an `Arc`.
+    pub(super) switch: Atomic<*mut Switch>,
 }
 
 impl Priv {
@@ -31,6 +37,21 @@ impl Priv {
         // SAFETY: By the requirement, the private area is a `Priv`. It was zeroed at allocation,
         // which is a valid value.
         unsafe { &*nb::netdev_priv(dev).cast::<Priv>() }
+    }
+
+    /// The switch of the device's receive queues, if it can have any.
+    ///
+    /// # Safety
+    ///
+    /// As for [`of`](Self::of), and its data must stay during `'a`.
+    #[inline(always)]
+    pub(super) unsafe fn switch<'a>(dev: *mut nb::net_device) -> Option<&'a Switch> {
+        // SAFETY: By the requirement; the reference is dropped with the data. Written before the
+        // device is registered.
+        unsafe {
+            let switch = Priv::of(dev).switch.as_ptr();
+            nb::read_once_ptr(switch.cast()).cast::<Switch>().as_ref()
+        }
     }
 
     /// Ties an attribute group's memory to the device.

@@ -14,6 +14,7 @@ use super::{
     },
     DropReason, //
 };
+use crate::softq::QueueCx;
 
 const ETH_HLEN: u32 = nb::ETH_HLEN;
 
@@ -62,6 +63,8 @@ impl IpProtocol {
 /// Dropping it frees it as lost.
 pub struct Looped<'call> {
     skb: TxSkb<'call>,
+    /// The address of the socket that sent it.
+    sock: usize,
     /// What its IP header says.
     ip: IpProtocol,
 }
@@ -89,6 +92,26 @@ impl<'call> TxSkb<'call> {
     /// [`DropReason::PKT_TOO_SMALL`] and counted in the device's `tx_dropped`.
     #[inline(always)]
     pub fn loop_back(self, cx: &XmitCx<'_>) -> Result<Looped<'call>, TooShort<'call>> {
+        self.turn(cx, |_| true)
+    }
+
+    /// The same for a queue of the device ([`Looped::enqueue`]): the packet stays in its sender's
+    /// socket buffer until it is delivered, unless it is one of TCP, which has its window.
+    ///
+    /// # Errors
+    ///
+    /// As [`loop_back`](Self::loop_back).
+    #[inline(always)]
+    pub fn loop_back_owned(self, cx: &QueueCx<'_>) -> Result<Looped<'call>, TooShort<'call>> {
+        self.turn(cx, |ip| ip == IpProtocol::v4(6) || ip == IpProtocol::v6(6))
+    }
+
+    #[inline(always)]
+    fn turn(
+        self,
+        cx: &XmitCx<'_>,
+        orphan: impl Fn(IpProtocol) -> bool,
+    ) -> Result<Looped<'call>, TooShort<'call>> {
         let skb = self.ptr.as_ptr();
         let dev = cx.dev().as_raw();
 
@@ -109,14 +132,22 @@ impl<'call> TxSkb<'call> {
         // SAFETY: The packet is valid, ours and unshared, with a whole Ethernet header, so that
         // `eth_type_trans()` may pull it. `dev` is the device of this call, which stays registered
         // until the RCU read side of the call ends; the backlog is flushed before it goes away.
-        unsafe {
+        let sock = unsafe {
+            let sock = nb::skb_sk(skb) as usize;
             nb::skb_clear_tstamp(skb);
-            nb::skb_orphan(skb);
+            if orphan(ip) {
+                nb::skb_orphan(skb);
+            }
             nb::skb_dst_force(skb);
             let protocol = nb::eth_type_trans(skb, dev);
             nb::skb_set_protocol(skb, protocol);
-        }
-        Ok(Looped { skb: self, ip })
+            sock
+        };
+        Ok(Looped {
+            skb: self,
+            sock,
+            ip,
+        })
     }
 }
 
@@ -133,6 +164,16 @@ impl<'call> Looped<'call> {
     #[inline(always)]
     pub fn ip_protocol(&self) -> IpProtocol {
         self.ip
+    }
+
+    /// Puts the packet into a receive queue of the device. Whether there was room; if not, it was
+    /// dropped and counted.
+    #[inline(always)]
+    pub fn enqueue(self, cx: &QueueCx<'_>) -> (Disposed<'call>, bool) {
+        // SAFETY: The packet is valid, ours and turned round on the device of this call.
+        let taken = unsafe { cx.enqueue(self.skb.ptr, self.sock) };
+        core::mem::forget(self.skb);
+        (Disposed(PhantomData), taken)
     }
 
     /// Hands the packet to the backlog of a CPU. Whether the backlog took it; if not, the core has

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/filter.h>
+#include <linux/hrtimer.h>
+#include <linux/netdevice.h>
+#include <linux/sched.h>
+#include <linux/skbuff.h>
+#include <linux/smp.h>
+#include <net/busy_poll.h>
+#include <net/gro.h>
+#include <net/sock.h>
+#include <net/xdp.h>
+
+__rnet_helper void rnet_helper_skb_queue_head_init(struct sk_buff_head *list)
+{
+	skb_queue_head_init(list);
+}
+
+/* Softirqs are off. */
+__rnet_helper void rnet_helper_skb_queue_lock(struct sk_buff_head *list)
+{
+	spin_lock(&list->lock);
+}
+
+__rnet_helper void rnet_helper_skb_queue_unlock(struct sk_buff_head *list)
+{
+	spin_unlock(&list->lock);
+}
+
+__rnet_helper u32 rnet_helper_skb_queue_len(const struct sk_buff_head *list)
+{
+	return skb_queue_len_lockless(list);
+}
+
+__rnet_helper void rnet_helper___skb_queue_tail(struct sk_buff_head *list, struct sk_buff *skb)
+{
+	__skb_queue_tail(list, skb);
+}
+
+__rnet_helper struct sk_buff *rnet_helper___skb_dequeue(struct sk_buff_head *list)
+{
+	return __skb_dequeue(list);
+}
+
+/* All of `from` goes to the end of `to`. */
+__rnet_helper void rnet_helper_skb_queue_splice(struct sk_buff_head *from,
+						struct sk_buff_head *to)
+{
+	skb_queue_splice_tail_init(from, to);
+}
+
+__rnet_helper struct sock *rnet_helper_skb_sk(const struct sk_buff *skb)
+{
+	return skb->sk;
+}
+
+/* Which task is sending, and how often it has given the CPU away by itself. */
+__rnet_helper const void *rnet_helper_current_task(unsigned long *slept)
+{
+	*slept = current->nvcsw;
+	return current;
+}
+
+__rnet_helper bool rnet_helper_in_serving_softirq(void)
+{
+	return in_serving_softirq();
+}
+
+__rnet_helper void rnet_helper_local_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+__rnet_helper void rnet_helper_local_bh_enable(void)
+{
+	local_bh_enable();
+}
+
+__rnet_helper void rnet_helper_write_once_u32(u32 *ptr, u32 val)
+{
+	WRITE_ONCE(*ptr, val);
+}
+
+__rnet_helper u32 rnet_helper_xchg_u32(u32 *ptr, u32 val)
+{
+	return xchg(ptr, val);
+}
+
+__rnet_helper void rnet_helper_atomic_add_u32(u32 *ptr, u32 val)
+{
+	atomic_add(val, (atomic_t *)ptr);
+}
+
+__rnet_helper void rnet_helper_atomic_add_u64(u64 *ptr, u64 val)
+{
+	atomic64_add(val, (atomic64_t *)ptr);
+}
+
+__rnet_helper void rnet_helper_skb_record_rx_queue(struct sk_buff *skb, u32 queue)
+{
+	skb_record_rx_queue(skb, queue);
+}
+
+__rnet_helper void rnet_helper_skb_mark_napi(struct sk_buff *skb, struct napi_struct *napi)
+{
+	skb_mark_napi_id(skb, napi);
+}
+
+__rnet_helper void rnet_helper_napi_gro_flush(struct napi_struct *napi)
+{
+	napi_gro_flush(napi, false);
+}
+
+/* A program's verdict on a packet of the stack; true: pass it on. */
+__rnet_helper bool rnet_helper_xdp_run_skb(const struct bpf_prog *prog, struct sk_buff **skb)
+{
+	return do_xdp_generic(prog, skb) == XDP_PASS;
+}
+
+__rnet_helper void rnet_helper_hrtimer_setup(struct hrtimer *timer,
+					     enum hrtimer_restart (*fn)(struct hrtimer *))
+{
+	hrtimer_setup(timer, fn, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED);
+}
+
+__rnet_helper void rnet_helper_hrtimer_start_us(struct hrtimer *timer, u32 usecs)
+{
+	hrtimer_start(timer, us_to_ktime(usecs), HRTIMER_MODE_REL_PINNED);
+}
+
+__rnet_helper void rnet_helper_init_csd(call_single_data_t *csd, smp_call_func_t fn, void *info)
+{
+	INIT_CSD(csd, fn, info);
+}
+
+__rnet_helper void rnet_helper_dev_core_stats_rx_dropped_inc(struct net_device *dev)
+{
+	dev_core_stats_rx_dropped_inc(dev);
+}
+
+__rnet_helper u32 rnet_helper_netdev_num_rx_queues(const struct net_device *dev)
+{
+	return dev->num_rx_queues;
+}
+
+/* Large TCP packets, and their aggregation; under RTNL, or before registration. */
+__rnet_helper void rnet_helper_netdev_set_gso_sizes(struct net_device *dev, u32 size)
+{
+	WRITE_ONCE(dev->gso_max_size, size);
+	WRITE_ONCE(dev->gso_ipv4_max_size, size);
+	WRITE_ONCE(dev->gro_max_size, size);
+	WRITE_ONCE(dev->gro_ipv4_max_size, size);
+}

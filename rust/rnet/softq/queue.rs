@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One queue: packets that wait, the NAPI that delivers them, and the timer that ends a batch.
+
+use core::{
+    cell::UnsafeCell,
+    ptr::NonNull, //
+};
+
+use kernel::{
+    ffi::{
+        c_int,
+        c_void, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+use net_bindings as nb;
+
+use super::{
+    hold::{
+        Coalesce,
+        Sender,
+        Stream, //
+    },
+    Queues, //
+};
+use crate::skb::DropReason;
+
+/// A word that several CPUs read and write.
+pub(super) struct Word(UnsafeCell<u32>);
+
+// SAFETY: Read and written whole.
+unsafe impl Sync for Word {}
+
+impl Word {
+    pub(super) const fn new(val: u32) -> Self {
+        Self(UnsafeCell::new(val))
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self) -> u32 {
+        // SAFETY: Valid for reads.
+        unsafe { nb::read_once_u32(self.0.get()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&self, val: u32) {
+        // SAFETY: Valid for writes.
+        unsafe { nb::write_once_u32(self.0.get(), val) };
+    }
+
+    #[inline(always)]
+    fn add(&self, val: u32) {
+        // SAFETY: Valid for reads and writes.
+        unsafe { nb::atomic_add_u32(self.0.get(), val) };
+    }
+
+    /// A full barrier.
+    #[inline(always)]
+    fn swap(&self, val: u32) -> u32 {
+        // SAFETY: Valid for reads and writes.
+        unsafe { nb::xchg_u32(self.0.get(), val) }
+    }
+}
+
+/// A counter.
+pub(super) struct Count(UnsafeCell<u64>);
+
+// SAFETY: Read whole, and added to atomically.
+unsafe impl Sync for Count {}
+
+impl Count {
+    const fn new() -> Self {
+        Self(UnsafeCell::new(0))
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        // SAFETY: Valid for reads.
+        unsafe { nb::read_once_u64(self.0.get()) }
+    }
+
+    #[inline(always)]
+    fn add(&self, val: u64) {
+        // SAFETY: Valid for reads and writes.
+        unsafe { nb::atomic_add_u64(self.0.get(), val) };
+    }
+}
+
+/// What became of a packet.
+pub(super) enum Added {
+    /// It waits, as this one of the queue, and may do so.
+    Held(u32),
+    /// It waits, and is to be delivered now.
+    Now(u32),
+    /// There is no room.
+    Full,
+    /// The queue takes no packets any more.
+    Closed,
+}
+
+/// A queue.
+///
+/// # Invariants
+///
+/// `owner` outlives it. If `napi_added`, `napi` was added to the owner's device, and is deleted
+/// with this value. `process` is reached by who owns the NAPI, or has disabled it.
+/// `stream`, `closed` and `tail` are written with the lock of `input` held.
+#[repr(C)]
+pub(super) struct Queue {
+    /// First, so that both have the same address.
+    napi: Opaque<nb::napi_struct>,
+    csd: Opaque<nb::call_single_data_t>,
+    timer: Opaque<nb::hrtimer>,
+    input: Opaque<nb::sk_buff_head>,
+    process: Opaque<nb::sk_buff_head>,
+    owner: NonNull<Queues>,
+    pub(super) index: u32,
+    /// 1 while a packet has to schedule the NAPI: what the interrupt of a NIC is.
+    armed: Word,
+    /// 1 while the timer runs for a batch.
+    held: Word,
+    /// Packets of a batch that the timer has ended.
+    late: Word,
+    closed: UnsafeCell<bool>,
+    stream: UnsafeCell<Stream>,
+    /// Packets put in, and packets delivered.
+    tail: Word,
+    done: Word,
+    /// Packets that were given to GRO and are delivered when the next poll begins.
+    undone: Word,
+    napi_added: bool,
+    pub(super) packets: Count,
+    pub(super) polls: Count,
+    pub(super) batches: Count,
+    pub(super) expired: Count,
+    pub(super) dropped: Count,
+}
+
+// SAFETY: Reached from any thread; see the type invariant.
+unsafe impl Send for Queue {}
+// SAFETY: See above.
+unsafe impl Sync for Queue {}
+
+impl Queue {
+    /// Adds a queue with its NAPI, which is disabled. RTNL. Errors: `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be a registered device with room for a queue `index`, on which this value does
+    /// not outlive its unregistration, nor `owner`.
+    pub(super) unsafe fn new(
+        dev: NonNull<nb::net_device>,
+        owner: NonNull<Queues>,
+        index: u32,
+    ) -> Result<Pin<KBox<Self>>> {
+        let mut this = KBox::pin(
+            Self {
+                napi: Opaque::zeroed(),
+                csd: Opaque::zeroed(),
+                timer: Opaque::zeroed(),
+                input: Opaque::zeroed(),
+                process: Opaque::zeroed(),
+                owner,
+                index,
+                armed: Word::new(0),
+                held: Word::new(0),
+                late: Word::new(0),
+                closed: UnsafeCell::new(false),
+                stream: UnsafeCell::new(Stream::new()),
+                tail: Word::new(0),
+                done: Word::new(0),
+                undone: Word::new(0),
+                napi_added: false,
+                packets: Count::new(),
+                polls: Count::new(),
+                batches: Count::new(),
+                expired: Count::new(),
+                dropped: Count::new(),
+            },
+            GFP_KERNEL,
+        )?;
+        // SAFETY: All of it is pinned, and ended with the value; the device is registered. The
+        // poll function fits the type, by `repr(C)`.
+        unsafe {
+            let raw = core::ptr::from_ref(&*this).cast_mut().cast::<c_void>();
+            nb::skb_queue_head_init(this.input.get());
+            nb::skb_queue_head_init(this.process.get());
+            nb::hrtimer_setup(this.timer.get(), Some(Self::time_is_over));
+            nb::init_csd(this.csd.get(), Some(Self::called), raw);
+            nb::netif_napi_add_config(
+                dev.as_ptr(),
+                this.napi.get(),
+                Some(Self::poll),
+                index as c_int,
+            );
+            // INVARIANT: Just now. The value is not moved.
+            this.as_mut().get_unchecked_mut().napi_added = true;
+        }
+        Ok(this)
+    }
+
+    /// Counts a packet for which there was no room.
+    pub(super) fn dropped_one(&self) {
+        self.dropped.add(1);
+    }
+
+    pub(super) fn napi(&self) -> *mut nb::napi_struct {
+        self.napi.get()
+    }
+
+    /// How many packets it has delivered, of all that there have been.
+    #[inline(always)]
+    pub(super) fn done(&self) -> u32 {
+        self.done.get()
+    }
+
+    /// How many were put in.
+    pub(super) fn put_in(&self) -> u32 {
+        self.tail.get()
+    }
+
+    /// Whether nothing waits in it, and nothing of it is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        let done = self.done.get();
+        // A packet that comes now is not ours to wait for.
+        self.tail.get() == done
+    }
+
+    /// Puts a packet in.
+    ///
+    /// # Safety
+    ///
+    /// `skb` must be the caller's own, who gives it away unless there is no room. Softirqs off;
+    /// not with interrupts off, since who has the lock may have been interrupted.
+    #[inline(always)]
+    pub(super) unsafe fn add(
+        &self,
+        skb: *mut nb::sk_buff,
+        limit: u32,
+        coalesce: Coalesce,
+        sender: Option<Sender>,
+    ) -> Added {
+        let input = self.input.get();
+        // SAFETY: Softirqs are off; everyone who takes the lock has them off, and nobody takes it
+        // in a hard interrupt. What it protects is reached only here and in `close()`.
+        unsafe {
+            nb::skb_queue_lock(input);
+            let len = nb::skb_queue_len(input);
+            if len >= limit || *self.closed.get() {
+                let closed = *self.closed.get();
+                nb::skb_queue_unlock(input);
+                return if closed { Added::Closed } else { Added::Full };
+            }
+            nb::__skb_queue_tail(input, skb);
+            let number = self.tail.get().wrapping_add(1);
+            self.tail.set(number);
+            let stream = &mut *self.stream.get();
+            let late = self.late.get();
+            if late != 0 {
+                self.late.set(0);
+                stream.expired(late, coalesce.frames);
+            }
+            // Every sender is looked at, so that who streams is known.
+            let streams = match sender {
+                Some(sender) => stream.packet(sender),
+                None => false,
+            };
+            let full = len.wrapping_add(1) >= coalesce.frames;
+            if full && streams {
+                stream.filled();
+            }
+            nb::skb_queue_unlock(input);
+            if coalesce.usecs != 0 && !full && (streams || !coalesce.adaptive) {
+                Added::Held(number)
+            } else {
+                Added::Now(number)
+            }
+        }
+    }
+
+    /// After a packet was put in: whether somebody has to be told. If not, somebody polls already.
+    #[inline(always)]
+    pub(super) fn is_armed(&self) -> bool {
+        // The packet is there before this is looked at; see `poll()`.
+        // SAFETY: A barrier.
+        unsafe { nb::smp_mb() };
+        self.armed.get() != 0
+    }
+
+    /// The packets that wait may do so for `usecs`.
+    #[inline(always)]
+    pub(super) fn hold(&self, usecs: u32) {
+        if self.held.get() == 0 && self.held.swap(1) == 0 {
+            self.batches.add(1);
+            // SAFETY: Set up; a timer that runs is started again.
+            unsafe { nb::hrtimer_start_us(self.timer.get(), usecs) };
+        }
+    }
+
+    /// Schedules the NAPI, on CPU `there` or, without one, on this. Softirqs or interrupts off.
+    #[inline(always)]
+    pub(super) fn kick(&self, there: Option<u32>) {
+        self.held.set(0);
+        if self.armed.swap(0) == 0 {
+            return;
+        }
+        // SAFETY: The NAPI was added. `csd` is free: only who has just made the NAPI scheduled uses
+        // it, and the call it was used for before has made the NAPI run.
+        unsafe {
+            let napi = self.napi.get();
+            let Some(cpu) = there else {
+                nb::napi_schedule(napi);
+                return;
+            };
+            if nb::napi_schedule_prep(napi)
+                && nb::smp_call_function_single_async(cpu as c_int, self.csd.get()) != 0
+            {
+                nb::__napi_schedule(napi);
+            }
+        }
+    }
+
+    /// The NAPI may run. Process context.
+    pub(super) fn enable(&self) {
+        // SAFETY: Added, and disabled: it was not enabled before. Something may wait already.
+        unsafe {
+            nb::napi_enable(self.napi.get());
+            nb::napi_schedule_bh(self.napi.get());
+        }
+    }
+
+    /// Waits until the NAPI does not run any more. Process context.
+    pub(super) fn disable(&self) {
+        // SAFETY: Enabled, once.
+        unsafe { nb::napi_disable(self.napi.get()) };
+    }
+
+    /// Delivers what waits until nothing does, and takes nothing more.
+    ///
+    /// # Safety
+    ///
+    /// The NAPI must be disabled. Process context.
+    pub(super) unsafe fn close(&self) {
+        // SAFETY: With softirqs off, as `add()`. By the requirement nobody else takes packets out.
+        unsafe {
+            nb::local_bh_disable();
+            loop {
+                let input = self.input.get();
+                nb::skb_queue_lock(input);
+                nb::skb_queue_splice(input, self.process.get());
+                let empty = nb::skb_queue_len(self.process.get()) == 0;
+                *self.closed.get() = empty;
+                nb::skb_queue_unlock(input);
+                if empty {
+                    break;
+                }
+                let mut n = 0u32;
+                while let Some(skb) = NonNull::new(nb::__skb_dequeue(self.process.get())) {
+                    self.receive(skb, None, false);
+                    n = n.wrapping_add(1);
+                }
+                self.done.add(n);
+                self.packets.add(n.into());
+            }
+            nb::local_bh_enable();
+        }
+    }
+
+    /// Gives one packet to the stack.
+    ///
+    /// # Safety
+    ///
+    /// `skb` must be the caller's own, who gives it away. Softirqs off; the NAPI is the caller's.
+    #[inline(always)]
+    unsafe fn receive(
+        &self,
+        skb: NonNull<nb::sk_buff>,
+        program: Option<NonNull<nb::bpf_prog>>,
+        aggregate: bool,
+    ) {
+        let mut skb = skb.as_ptr();
+        // SAFETY: Ours; the queue is one that the device has.
+        unsafe {
+            nb::skb_orphan(skb);
+            nb::skb_record_rx_queue(skb, self.index);
+            if let Some(program) = program {
+                if !nb::xdp_run_skb(program.as_ptr(), &mut skb) {
+                    return;
+                }
+            }
+            if aggregate {
+                nb::napi_gro_receive(self.napi.get(), skb);
+            } else {
+                nb::skb_mark_napi(skb, self.napi.get());
+                nb::netif_receive_skb(skb);
+            }
+        }
+    }
+
+    /// The poll function.
+    unsafe extern "C" fn poll(napi: *mut nb::napi_struct, budget: c_int) -> c_int {
+        // SAFETY: Called by the core for an enabled NAPI, which lies at the start of a `Queue`, one
+        // poll at a time. The queue stays until it is disabled, which waits for this.
+        let this = unsafe { &*napi.cast::<Self>() };
+        // Netpoll only frees what was sent, and there is no such thing.
+        let limit = u32::try_from(budget).unwrap_or(0);
+        if limit == 0 {
+            return 0;
+        }
+        // What the last poll took has been delivered since.
+        this.done.add(this.undone.swap(0));
+        // SAFETY: By the type invariant; softirqs are off, and `process` is ours.
+        let taken = unsafe {
+            let program = this.owner.as_ref().program.load();
+            this.deliver(limit, program)
+        };
+        this.polls.add(1);
+        this.undone.set(taken);
+        if taken >= limit {
+            return budget;
+        }
+        let taken = taken as c_int;
+        // SAFETY: In the poll function, with less than the budget used, once.
+        if unsafe { nb::napi_complete_done(napi, taken) } {
+            // All is delivered; another poll may have begun, and have seen that.
+            this.done.add(this.undone.swap(0));
+            this.armed.set(1);
+            // Whoever has put a packet in and has not seen this leaves it to us.
+            // SAFETY: A barrier, then a length.
+            let more = unsafe {
+                nb::smp_mb();
+                nb::skb_queue_len(this.input.get()) != 0
+            };
+            if more {
+                this.kick(None);
+            }
+        }
+        taken
+    }
+
+    /// Delivers up to `limit` packets; how many.
+    ///
+    /// # Safety
+    ///
+    /// In the poll function.
+    #[inline(always)]
+    unsafe fn deliver(&self, limit: u32, program: Option<NonNull<nb::bpf_prog>>) -> u32 {
+        let (input, process) = (self.input.get(), self.process.get());
+        let mut taken = 0u32;
+        // SAFETY: Softirqs are off, and `process` is the poll function's.
+        unsafe {
+            // One packet by itself has nothing to be put together with. Once some are with GRO,
+            // everything behind them has to go there.
+            let mut aggregate = nb::skb_queue_len(process) > 1;
+            while taken < limit {
+                if let Some(skb) = NonNull::new(nb::__skb_dequeue(process)) {
+                    taken = taken.wrapping_add(1);
+                    self.receive(skb, program, aggregate);
+                    continue;
+                }
+                if nb::skb_queue_len(input) == 0 {
+                    break;
+                }
+                nb::skb_queue_lock(input);
+                nb::skb_queue_splice(input, process);
+                nb::skb_queue_unlock(input);
+                aggregate |= nb::skb_queue_len(process) > 1;
+            }
+            if aggregate {
+                // Nothing stays with GRO when the poll is over.
+                nb::napi_gro_flush(self.napi.get());
+            }
+        }
+        self.packets.add(taken.into());
+        taken
+    }
+
+    /// The timer: the batch ends. Hard interrupt.
+    unsafe extern "C" fn time_is_over(timer: *mut nb::hrtimer) -> nb::hrtimer_restart {
+        // SAFETY: Set up as the member of a queue, which cancels it before it goes.
+        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(timer), Self, timer) };
+        // SAFETY: Reads a length.
+        let len = unsafe { nb::skb_queue_len(this.input.get()) };
+        this.held.set(0);
+        if len != 0 {
+            this.late.set(len);
+            this.expired.add(1);
+            // SAFETY: By the type invariant.
+            let there = unsafe { this.owner.as_ref() }.home(this);
+            this.kick(there);
+        }
+        nb::hrtimer_restart::HRTIMER_NORESTART
+    }
+
+    /// On the CPU that is to poll. Interrupts off.
+    unsafe extern "C" fn called(this: *mut c_void) {
+        // SAFETY: Asked for by `kick()`, which has made the NAPI scheduled: it does not go before it
+        // has run.
+        unsafe { nb::__napi_schedule_irqoff((*this.cast::<Self>()).napi.get()) };
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if !self.napi_added {
+            return;
+        }
+        // SAFETY: Nobody puts packets in any more, and the NAPI is disabled. Deleting it waits for
+        // a grace period; what still waits is dropped.
+        unsafe {
+            nb::hrtimer_cancel(self.timer.get());
+            nb::netif_napi_del(self.napi.get());
+            for list in [self.input.get(), self.process.get()] {
+                while let Some(skb) = NonNull::new(nb::__skb_dequeue(list)) {
+                    nb::dev_kfree_skb_any_reason(skb.as_ptr(), DropReason::DEV_READY.as_raw());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Switching the queues of a device on and off under traffic.
+//!
+//! What is exchanged is the device's table of callbacks, so that a device without queues costs
+//! nothing and looks as if it could not have any. Nothing is lost or overtaken on the way: when
+//! the queues are switched on, the first one takes packets but delivers none until the backlogs
+//! have processed what was sent before; when they are switched off, all packets go to the first
+//! one until the others are empty, and it is emptied before the next packet goes to a backlog.
+
+use core::ptr::{
+    null_mut,
+    NonNull, //
+};
+
+use kernel::{
+    cpu::CpuId,
+    error::to_result,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Full,
+        Relaxed,
+        Release, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+use net_bindings as nb;
+
+use super::{
+    queues::Queues,
+    Tables, //
+};
+use crate::{
+    percpu,
+    rtnl::Rtnl,
+    softnet::Softnet, //
+};
+
+/// How often is looked whether packets that were sent before are delivered.
+const STEP: Delta = Delta::from_micros(50);
+const STEPS: u32 = 40_000;
+
+/// What a device with queues offers programs: with all answers, and frames that others send.
+const XDP_FEATURES: u32 = nb::netdev_xdp_act_NETDEV_XDP_ACT_BASIC
+    | nb::netdev_xdp_act_NETDEV_XDP_ACT_REDIRECT
+    | nb::netdev_xdp_act_NETDEV_XDP_ACT_NDO_XMIT;
+
+/// The switch of a device that can have receive queues of its own. Made by
+/// [`Builder::receive_queues`](crate::netdev::Builder::receive_queues).
+///
+/// # Invariants
+///
+/// `dev` is null or a registered device whose private area points to this value; written under
+/// RTNL. `queues` is null, or the device's queues; written under RTNL and freed after a grace
+/// period.
+pub struct Switch {
+    dev: Atomic<*mut nb::net_device>,
+    queues: Atomic<*mut Queues>,
+    off: Tables,
+    on: Tables,
+    /// How many receive queues the device has room for.
+    count: u32,
+}
+
+// SAFETY: See the type invariant; tables are constants.
+unsafe impl Send for Switch {}
+// SAFETY: See above.
+unsafe impl Sync for Switch {}
+
+/// Waits until `done`, as long as is reasonable. Process context.
+fn wait(done: impl Fn() -> bool) -> Result {
+    for _ in 0..STEPS {
+        if done() {
+            return Ok(());
+        }
+        fsleep(STEP);
+    }
+    Err(ETIMEDOUT)
+}
+
+impl Switch {
+    pub(crate) fn new(off: Tables, on: Tables, count: u32) -> Self {
+        // INVARIANT: No device, no queues.
+        Self {
+            dev: Atomic::new(null_mut()),
+            queues: Atomic::new(null_mut()),
+            off,
+            on,
+            count,
+        }
+    }
+
+    /// The device is registered. RTNL.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be the device that was built with this switch, and [`gone`](Self::gone) be called
+    /// before it is freed.
+    pub(crate) unsafe fn registered(&self, dev: NonNull<nb::net_device>) {
+        // INVARIANT: By the requirement.
+        self.dev.store(dev.as_ptr(), Release);
+    }
+
+    /// The queues, in a context in which they are not freed.
+    ///
+    /// # Safety
+    ///
+    /// In an RCU read side section or under RTNL, and not beyond it.
+    #[inline(always)]
+    pub(super) unsafe fn queues(&self) -> Option<&Queues> {
+        // SAFETY: By the type invariant.
+        unsafe {
+            let queues = nb::smp_load_acquire_ptr(self.queues.as_ptr().cast());
+            queues.cast::<Queues>().as_ref()
+        }
+    }
+
+    /// Whether the device has queues now. May be old when it returns, unless RTNL is held.
+    pub fn is_on(&self) -> bool {
+        !self.queues.load(Relaxed).is_null()
+    }
+
+    /// Gives the device receive queues with a NAPI each, one for each CPU, or takes them away.
+    /// RTNL; process context; waits for packets that were sent before.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` while the device is not registered; `ENOMEM`; `EBUSY` when queues are to be taken
+    /// away that an XDP program is attached to; `ETIMEDOUT` if packets that were sent before
+    /// are not delivered within two seconds. The device is as it was then.
+    pub fn set(&self, on: bool, rtnl: &Rtnl) -> Result {
+        let dev = NonNull::new(self.dev.load(Relaxed)).ok_or(ENODEV)?;
+        if on == self.is_on() {
+            return Ok(());
+        }
+        if on {
+            // SAFETY: By the type invariant.
+            unsafe { self.start(dev, rtnl) }
+        } else {
+            // SAFETY: By the type invariant.
+            unsafe { self.stop(dev, rtnl) }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `dev` must be the switch's device, which has no queues.
+    unsafe fn start(&self, dev: NonNull<nb::net_device>, rtnl: &Rtnl) -> Result {
+        // SAFETY: By the requirement, under RTNL. The device had room for so many from the start.
+        let queues = unsafe {
+            let queues = Queues::new(dev, self.count)?;
+            to_result(nb::netif_set_real_num_rx_queues(dev.as_ptr(), self.count))?;
+            queues
+        };
+        // SAFETY: Not moved; made a box again in `free()`.
+        let queues = KBox::into_raw(unsafe { Pin::into_inner_unchecked(queues) });
+        // SAFETY: Just made, and freed nowhere but below.
+        let shared = unsafe { &*queues };
+        self.link(shared, true);
+        self.queues.store(queues, Release);
+        // SAFETY: Under RTNL; the tables are constants. Packets of other CPUs go the old way until
+        // the wait is over.
+        unsafe {
+            self.on.install(dev.as_ptr());
+            nb::xdp_set_features_flag(dev.as_ptr(), XDP_FEATURES);
+            nb::synchronize_net();
+        }
+        // The first queue takes packets meanwhile.
+        let drained = backlogs_drained();
+        for queue in &shared.queues {
+            queue.enable();
+        }
+        if let Err(err) = drained {
+            pr_err!("the backlogs do not come to an end\n");
+            // SAFETY: As for this function; the queues are there now.
+            unsafe { self.stop(dev, rtnl)? };
+            return Err(err);
+        }
+        shared.set_active(self.count);
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// `dev` must be the switch's device, with queues.
+    unsafe fn stop(&self, dev: NonNull<nb::net_device>, _rtnl: &Rtnl) -> Result {
+        // SAFETY: Under RTNL.
+        let queues = unsafe { self.queues() }.ok_or(ENODEV)?;
+        if queues.program.is_set() {
+            return Err(EBUSY);
+        }
+        let (active, steering) = (queues.active(), queues.steering.get());
+        queues.steering.set(0);
+        if let Err(err) = self.shrink(queues, 1) {
+            queues.set_active(active);
+            queues.steering.set(steering);
+            return Err(err);
+        }
+        let first = queues.queues.first().ok_or(ENODEV)?;
+        first.disable();
+        // SAFETY: Disabled. Then nothing is put into the queue any more; under RTNL, and callbacks
+        // that began before are waited for.
+        unsafe {
+            first.close();
+            self.off.install(dev.as_ptr());
+            nb::xdp_set_features_flag(dev.as_ptr(), 0);
+            to_result(nb::netif_set_real_num_rx_queues(dev.as_ptr(), 1))
+                .unwrap_or_else(|_| pr_err!("the device keeps its queues in sysfs\n"));
+        }
+        for queue in queues.queues.iter().skip(1) {
+            queue.disable();
+        }
+        self.free();
+        Ok(())
+    }
+
+    /// Packets go to the first `active` queues from now on; waits until the others are empty.
+    ///
+    /// # Errors
+    ///
+    /// `ETIMEDOUT`: they are not.
+    pub(super) fn shrink(&self, queues: &Queues, active: u32) -> Result {
+        queues.set_active(active);
+        let rest = || queues.queues.iter().skip(active as usize);
+        let idle = || rest().all(|queue| queue.is_idle());
+        let put_in = || rest().fold(0u32, |sum, queue| sum.wrapping_add(queue.put_in()));
+        for _ in 0..STEPS {
+            // SAFETY: Process context. Whoever has read the old number, or has found a packet of
+            // its flow in another queue, has put its own in then.
+            unsafe { nb::synchronize_net() };
+            wait(idle)?;
+            let before = put_in();
+            // SAFETY: As above.
+            unsafe { nb::synchronize_net() };
+            if idle() && put_in() == before {
+                return Ok(());
+            }
+        }
+        Err(ETIMEDOUT)
+    }
+
+    /// Says which NAPI serves which queue.
+    fn link(&self, queues: &Queues, on: bool) {
+        for queue in &queues.queues {
+            // SAFETY: Under RTNL, with a queue of the device and a NAPI of it or none.
+            unsafe {
+                nb::netif_queue_set_napi(
+                    queues.dev.as_ptr(),
+                    queue.index,
+                    nb::netdev_queue_type_NETDEV_QUEUE_TYPE_RX,
+                    if on { queue.napi() } else { null_mut() },
+                );
+            }
+        }
+    }
+
+    /// Frees the queues, which are disabled. RTNL.
+    fn free(&self) {
+        let Some(queues) = NonNull::new(self.queues.xchg(null_mut(), Full)) else {
+            return;
+        };
+        // SAFETY: It was ours. Under RTNL; then nobody has the pointer any more.
+        unsafe {
+            self.link(queues.as_ref(), false);
+            nb::synchronize_net();
+            drop(Pin::new_unchecked(KBox::from_raw(queues.as_ptr())));
+        }
+    }
+
+    /// The device goes: no callback that could put packets in runs any more. RTNL.
+    pub(crate) fn gone(&self) {
+        // SAFETY: Under RTNL.
+        if let Some(queues) = unsafe { self.queues() } {
+            for queue in &queues.queues {
+                queue.disable();
+            }
+            self.free();
+        }
+        self.dev.store(null_mut(), Release);
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        // Freed in `gone()`, before the last owner lets go: the device is one of them.
+        debug_assert!(!self.is_on());
+    }
+}
+
+/// Waits until every CPU has processed what is in its backlog now.
+fn backlogs_drained() -> Result {
+    for cpu in percpu::possible_cpus() {
+        let until = Softnet::read(cpu).enqueued();
+        wait(|| is_past(cpu, until))?;
+    }
+    Ok(())
+}
+
+fn is_past(cpu: CpuId, until: u32) -> bool {
+    Softnet::read(cpu).dequeued().wrapping_sub(until) as i32 >= 0
+}
