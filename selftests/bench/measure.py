@@ -42,10 +42,12 @@ def tell(event, **fields):
 class Side:
     """A network namespace with its own sysfs and netserver."""
 
-    def __init__(self, name, replace):
+    def __init__(self, name, replace, big_tcp=False):
         kernel.write("/sys/module/rlo/parameters/replace", "Y" if replace else "N")
+        kernel.write("/sys/module/rlo/parameters/big_tcp", "Y" if big_tcp else "N")
         os.unshare(os.CLONE_NEWNET)
         kernel.write("/sys/module/rlo/parameters/replace", "Y")
+        kernel.write("/sys/module/rlo/parameters/big_tcp", "Y")
         self.fd = os.open("/proc/self/ns/net", os.O_RDONLY)
         sys_dir = "/run/bench-" + name
         os.makedirs(sys_dir, exist_ok=True)
@@ -55,9 +57,11 @@ class Side:
                         "ip link set eth9 up", "netserver"):
             subprocess.run(command.split(), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
-    def enter(self, active=None):
-        """Makes it the namespace of this process, with the transmit path wanted."""
+    def enter(self, active=None, delivery=None):
+        """Makes it the namespace of this process, with the path wanted."""
         os.setns(self.fd, os.CLONE_NEWNET)
+        if delivery and kernel.read(self.rlo + "/delivery") != delivery:
+            kernel.write(self.rlo + "/delivery", delivery)
         if active is not None and kernel.number(self.rlo + "/active") != active:
             kernel.write(self.rlo + "/active", "%d\n" % active)
 
@@ -70,13 +74,23 @@ class Bench:
         self.tools = rows.Tools(flows)
         self.kernels = Side("kernel", replace=False)
         self.rlos = Side("rlo", replace=True)
-        if kernel.read(self.rlos.rlo + "/mode") != "replacement":
-            sys.exit("bench: the second namespace should run on rlo, but does not")
+        self.beyond = Side("beyond", replace=True, big_tcp=True)
+        for side in (self.rlos, self.beyond):
+            if kernel.read(side.rlo + "/mode") != "replacement":
+                sys.exit("bench: the other namespaces should run on rlo, but do not")
+
+    def enter(self, mode):
+        """The namespace of a mode, with its path."""
+        if mode in ("rlo", "napi"):
+            self.beyond.enter(delivery="napi" if mode == "napi" else "backlog")
+            return self.beyond
+        side = self.rlos if mode == "replacement" else self.kernels
+        side.enter(None if mode == "replacement" else int(mode == "takeover"))
+        return side
 
     def sample(self, row, mode, amount):
         """(value, note): how fast it was, and through which driver the packets went is checked."""
-        side = self.rlos if mode == "replacement" else self.kernels
-        side.enter(None if mode == "replacement" else int(mode == "takeover"))
+        side = self.enter(mode)
         before = kernel.number(side.rlo + "/packets")
         value, note = row.run(self.tools, amount)
         counted = kernel.number(side.rlo + "/packets") - before
@@ -87,7 +101,7 @@ class Bench:
 
 def precise(samples):
     """Whether the medians of the ratios are known well enough."""
-    for mode in rows.MODES[1:]:
+    for mode in list(samples)[1:]:
         ratios = sorted(b / a for a, b in zip(samples["lo"], samples[mode]))
         quarter = len(ratios) // 4
         if (ratios[-1 - quarter] - ratios[quarter]) / len(ratios) ** 0.5 > WANTED * statistics.median(ratios):
@@ -111,14 +125,14 @@ def measure(bench, row, args):
     """All repetitions of a row."""
     least, most = args.reps
     amount = max(64, int(row.amount * args.scale)) // 64 * 64
-    samples = {mode: [] for mode in rows.MODES}
-    for mode in rows.MODES if most > 1 else ():
+    samples = {mode: [] for mode in args.sides}
+    for mode in args.sides if most > 1 else ():
         start = time.monotonic()
         sample(bench, row, mode, amount)  # the first of each finds cold caches: not counted
         if args.seconds:
             amount = max(64, int(amount * min(4, args.seconds / (time.monotonic() - start)))) // 64 * 64
     for rep in range(most):
-        for mode in rows.MODES if rep % 2 == 0 else reversed(rows.MODES):
+        for mode in args.sides if rep % 2 == 0 else reversed(args.sides):
             value, note = sample(bench, row, mode, amount)
             samples[mode].append(value)
             tell("sample", row=row.key, rep=rep + 1, mode=mode, value=value, note=note)
@@ -132,6 +146,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("flows")
     parser.add_argument("--rows", default="*")
+    parser.add_argument("--sides", type=lambda text: text.split(","), default=rows.MODES)
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--seconds", type=float, default=0, help="make samples take about that long")
     parser.add_argument("--reps", type=int, nargs=2, default=(5, 15))

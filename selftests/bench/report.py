@@ -7,7 +7,7 @@ import statistics
 import driver
 import rows
 
-COLORS = {"lo": "lo", "takeover": "take", "replacement": "repl"}
+COLORS = {"lo": "lo", "takeover": "take", "replacement": "repl", "rlo": "take", "napi": "repl"}
 
 CSS = """
 :root { color-scheme: light dark; --fg: #1c1c1e; --dim: #6b7280; --bg: #ffffff; --line: #d9dce1; --box: #f5f6f8;
@@ -69,17 +69,18 @@ def remark(lane):
 def table(lane):
     """The rows of a lane, for a terminal."""
     yield title(lane)
-    yield "%-32s%10s%12s%12s%9s%17s%9s%17s%8s%4s" % (
-        "", "lo", "takeover", "replacem.", "ratio", "least to most", "ratio", "least to most", "spread", "n")
+    yield "%-32s" % "" + "".join("%12s" % side for side in lane["sides"]) \
+        + "".join("%9s%17s" % ("ratio", "least to most") for _ in lane["sides"][1:]) + "%8s%4s" % ("spread", "n")
     for row in lane["rows"]:
         samples = row["samples"]
-        cells = "%-32s%10.2f%12.2f%12.2f" % (row["title"], *(statistics.median(samples[mode]) for mode in rows.MODES))
-        for mode in rows.MODES[1:]:
+        cells = "%-32s" % row["title"] + "".join("%12.2f" % statistics.median(samples[mode]) for mode in lane["sides"])
+        for mode in lane["sides"][1:]:
             cells += "%9.4f%8.3f to %5.3f" % ratio(row, mode)
         yield cells + "%7.1f%%%4d  %s" % (max(map(spread, samples.values())), len(samples["lo"]), row["unit"])
     for failure in lane["failures"]:
         yield "%-32s FAILED: %s" % (failure["title"], failure["text"])
-    yield "ratio: takeover to lo, then replacement to lo; the median of the ratios of each repetition."
+    yield "ratio: %s; the median of the ratios of each repetition." % ", then ".join(
+        "%s to %s" % (side, lane["sides"][0]) for side in lane["sides"][1:])
     yield "spread: of the repetitions of one side, the widest. %s" % remark(lane)
     if lane["netns"]:
         times = {side: statistics.median(values) for side, values in lane["netns"].items()}
@@ -107,7 +108,7 @@ def esc(value):
 
 def ratio_chart(lane):
     """Each row's ratios to lo: the median as a dot, least to most as a line."""
-    values = [value for row in lane["rows"] for mode in rows.MODES[1:] for value in ratio(row, mode)]
+    values = [value for row in lane["rows"] for mode in lane["sides"][1:] for value in ratio(row, mode)]
     low, high = min(values + [0.97]), max(values + [1.03])
     low, high = low - (high - low) * 0.03, high + (high - low) * 0.03
     left, width, step = 230, 660, 30
@@ -128,7 +129,7 @@ def ratio_chart(lane):
     for number, row in enumerate(lane["rows"]):
         y = 14 + step * number + step / 2
         parts.append('<text x="%d" y="%.1f" text-anchor="end">%s</text>' % (left - 10, y + 4, esc(row["title"])))
-        for mode, shift in (("takeover", -5), ("replacement", 5)):
+        for mode, shift in zip(lane["sides"][1:], (-5, 5)):
             middle, least, most = ratio(row, mode)
             parts.append('<g class="%s"><title>%s, %s: %.4f (%.4f to %.4f)</title><line stroke-width="2" x1="%.1f" '
                          'x2="%.1f" y1="%.1f" y2="%.1f"/><circle cx="%.1f" cy="%.1f" r="4"/></g>'
@@ -158,7 +159,9 @@ def driver_chart(found):
             + "\n".join(parts) + "</svg>")
 
 
-KEY = '<span class="key lo"></span>lo <span class="key take"></span>takeover <span class="key repl"></span>replacement'
+def key(sides):
+    """Which colour is which."""
+    return " ".join('<span class="key %s"></span>%s' % (COLORS[side], side) for side in sides)
 
 
 def lane_section(lane):
@@ -167,14 +170,14 @@ def lane_section(lane):
     if not lane["rows"]:
         return
     yield "<figure>%s<figcaption>%s. Ratio to lo, more is better: the median as a dot, least to most as a line." \
-          "</figcaption></figure>" % (ratio_chart(lane), KEY)
-    yield "<figure><table><tr><th>row<th>unit<th>lo<th>takeover<th>replacement<th>takeover / lo<th>replacement / lo" \
-          "<th>spread<th>n</tr>"
+          "</figcaption></figure>" % (ratio_chart(lane), key(lane["sides"]))
+    yield "<figure><table><tr><th>row<th>unit<th>%s<th>%s<th>spread<th>n</tr>" % (
+        "<th>".join(lane["sides"]), "<th>".join("%s / %s" % (side, lane["sides"][0]) for side in lane["sides"][1:]))
     for row in lane["rows"]:
         samples = row["samples"]
         yield "<tr><td>%s<td>%s" % (esc(row["title"]), esc(row["unit"]))
-        yield "".join("<td>%.2f" % statistics.median(samples[mode]) for mode in rows.MODES)
-        for mode in rows.MODES[1:]:
+        yield "".join("<td>%.2f" % statistics.median(samples[mode]) for mode in lane["sides"])
+        for mode in lane["sides"][1:]:
             middle, least, most = ratio(row, mode)
             low = lane["lane"] == "exact" and middle < 0.99
             yield '<td%s title="%.4f to %.4f">%.4f' % (" class=bad" if low else "", least, most, middle)
@@ -195,5 +198,5 @@ def page(data):
         parts.append("<h2>The driver's own instructions for a packet</h2><p class=note>From the entry of ndo_start_xmit to its "
                      "return, callees and counters included, without the backlog that all share; dark: own code, "
                      "without what it calls. Counted one by one.</p><figure>%s<figcaption>%s</figcaption></figure><pre>%s</pre>"
-                     % (driver_chart(data["driver"]), KEY, esc("\n".join(driver.table(data["driver"])))))
+                     % (driver_chart(data["driver"]), key(rows.MODES), esc("\n".join(driver.table(data["driver"])))))
     return "\n".join(parts) + "\n"

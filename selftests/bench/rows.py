@@ -9,7 +9,10 @@ import collections
 import re
 import subprocess
 
+# What is compared, the first one with all others: the kernel's lo, the same taken over, a device of
+# rlo with lo's settings, one with its own (BIG TCP), and that with NAPI delivery.
 MODES = ("lo", "takeover", "replacement")
+BEYOND = ("lo", "rlo", "napi")
 
 # key, title, unit, amount of one sample, function(tools, amount) -> (value, note)
 Row = collections.namedtuple("Row", "key title unit amount run")
