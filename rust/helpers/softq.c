@@ -138,6 +138,18 @@ __rnet_helper void rnet_helper_dev_core_stats_rx_dropped_inc(struct net_device *
 	dev_core_stats_rx_dropped_inc(dev);
 }
 
+/* What users may switch on from now on, or no longer; under RTNL. */
+__rnet_helper void rnet_helper_netdev_offer_features(struct net_device *dev, u64 features, bool on)
+{
+	if (on) {
+		dev->hw_features |= features;
+	} else {
+		dev->wanted_features &= ~features;
+		netdev_update_features(dev);
+		dev->hw_features &= ~features;
+	}
+}
+
 __rnet_helper u32 rnet_helper_netdev_num_rx_queues(const struct net_device *dev)
 {
 	return dev->num_rx_queues;

@@ -14,9 +14,13 @@ import zlib
 import kernel
 import ktap
 
-LANES = ("lo", "takeover", "replacement")
-RLO = ("takeover", "replacement")
+# How rlo's own devices deliver: into the backlog, as lo, or by a NAPI. With the latter only these are
+# looked at: the others are what they always are.
+NAPI = os.environ.get("RNET_DELIVERY") == "napi"
+LANES = ("replacement",) if NAPI else ("lo", "takeover", "replacement")
+RLO = ("replacement",) if NAPI else ("takeover", "replacement")
 
+BIG_TCP = "/sys/module/rlo/parameters/big_tcp"
 REPLACE = "/sys/module/rlo/parameters/replace"
 REPLACED = "/sys/kernel/rlo/replaced_namespaces"
 SYS = "/tmp/rnet-sys"
@@ -45,6 +49,11 @@ class Env:
         """All counters of rlo that are totals."""
         return {name: self.rlo(name) for name in ("packets", "bytes", "accepted", "dropped")}
 
+    def deliver(self, how):
+        """Switches the delivery: backlog or napi."""
+        kernel.write(self.lo + "/rlo/delivery", how)
+        ktap.equal("delivery", kernel.read(self.lo + "/rlo/delivery"), how)
+
     def active(self, value):
         """Takes the transmit path over, or gives it back."""
         kernel.write(self.lo + "/rlo/active", "%d\n" % value)
@@ -55,10 +64,11 @@ def init_net():
     return Env("lo", "/sys")
 
 
-def enter(lane, up=True):
-    """Leaves for a new namespace, in one of the three lanes."""
+def enter(lane, up=True, big_tcp=False):
+    """Leaves for a new namespace, in one of the three lanes; with lo's settings unless BIG TCP is wanted."""
     kernel.need_module("rlo")
     kernel.write(REPLACE, "Y" if lane == "replacement" else "N")
+    kernel.write(BIG_TCP, "Y" if big_tcp else "N")
     os.unshare(os.CLONE_NEWNET)
     mount_sys()
     env = Env(lane, SYS)
@@ -68,6 +78,8 @@ def enter(lane, up=True):
         env.active(1)
     ktap.equal("mode", kernel.read(env.lo + "/rlo/mode"), "replacement" if lane == "replacement" else "takeover")
     ktap.equal("active", env.rlo("active"), int(env.is_rlo))
+    if lane == "replacement" and NAPI:
+        env.deliver("napi")
     return env
 
 
@@ -92,6 +104,7 @@ def restore_defaults():
     """The module as it is after loading."""
     if kernel.loaded("rlo"):
         kernel.write(REPLACE, "Y")
+        kernel.write(BIG_TCP, "Y")
 
 
 # --- devices -------------------------------------------------------------------

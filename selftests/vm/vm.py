@@ -106,7 +106,7 @@ def write_control(opts, out, modules, directory):
     }
     if directory:
         env["RNET_MODULES"] = "/modules"
-    for name in ("RNET_DEADLINE", "RNET_LONG", "RNET_BRIEF"):
+    for name in ("RNET_DEADLINE", "RNET_LONG", "RNET_BRIEF", "RNET_DELIVERY"):
         if name in os.environ:
             env[name] = os.environ[name]
     if opts.shell:

@@ -59,6 +59,8 @@ features! {
     VLAN_FILTER = NETIF_F_HW_VLAN_CTAG_FILTER,
     /// Damaged frames come in, too.
     RXALL = NETIF_F_RXALL,
+    /// Packets are steered to the CPU of the thread that receives them; also filters of a NIC.
+    NTUPLE = NETIF_F_NTUPLE,
     /// UDP segmentation: datagrams of one length out of one packet (USO).
     UDP_SEGMENTATION = NETIF_F_GSO_UDP_L4,
     /// Segments of one packet may have IPv4 identifications that do not count up.

@@ -60,14 +60,18 @@ pub use switch::Switch;
 
 use core::ptr::NonNull;
 
-use kernel::prelude::*;
+use kernel::{
+    ffi::c_int,
+    prelude::*, //
+};
 use net_bindings as nb;
 
 use self::queues::Queues;
 use crate::{
     netdev::{
         self,
-        Device, //
+        Device,
+        Features, //
     },
     skb::{
         NoQueue,
@@ -163,10 +167,25 @@ impl<T: Driver> Callbacks<T> {
     const OPS: &'static nb::net_device_ops = &nb::net_device_ops {
         ndo_start_xmit: Some(Self::start_xmit),
         ndo_fix_features: Some(xdp::fix_features::<T>),
+        ndo_set_features: Some(Self::set_features),
         ndo_bpf: Some(xdp::bpf),
         ndo_xdp_xmit: Some(xdp::xdp_xmit),
         ..*netdev::table::<T>()
     };
+
+    /// `ethtool -K lo ntuple` is what steers packets to the CPU of their receiver on NICs.
+    unsafe extern "C" fn set_features(dev: *mut nb::net_device, features: u64) -> c_int {
+        // SAFETY: Called under RTNL on a registered device with a switch.
+        if let Ok((_, queues)) = unsafe { of(dev) } {
+            let on = features & Features::NTUPLE.as_raw() != 0;
+            queues.steering.set(on.into());
+        }
+        match netdev::table::<T>().ndo_set_features {
+            // SAFETY: As called by the core.
+            Some(set) => unsafe { set(dev, features) },
+            None => 0,
+        }
+    }
 
     unsafe extern "C" fn start_xmit(
         skb: *mut nb::sk_buff,

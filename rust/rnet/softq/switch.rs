@@ -35,6 +35,7 @@ use super::{
     Tables, //
 };
 use crate::{
+    netdev::Features,
     percpu,
     rtnl::Rtnl,
     softnet::Softnet, //
@@ -167,6 +168,7 @@ impl Switch {
         unsafe {
             self.on.install(dev.as_ptr());
             nb::xdp_set_features_flag(dev.as_ptr(), XDP_FEATURES);
+            nb::netdev_offer_features(dev.as_ptr(), Features::NTUPLE.as_raw(), true);
             nb::synchronize_net();
         }
         // The first queue takes packets meanwhile.
@@ -206,6 +208,7 @@ impl Switch {
         // that began before are waited for.
         unsafe {
             first.close();
+            nb::netdev_offer_features(dev.as_ptr(), Features::NTUPLE.as_raw(), false);
             self.off.install(dev.as_ptr());
             nb::xdp_set_features_flag(dev.as_ptr(), 0);
             to_result(nb::netif_set_real_num_rx_queues(dev.as_ptr(), 1))
