@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/filter.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/hrtimer.h>
 #include <linux/netdevice.h>
 #include <linux/sched.h>
@@ -81,6 +83,11 @@ __rnet_helper void rnet_helper_write_once_u32(u32 *ptr, u32 val)
 	WRITE_ONCE(*ptr, val);
 }
 
+__rnet_helper void rnet_helper_write_once_ptr(void **ptr, void *val)
+{
+	WRITE_ONCE(*ptr, val);
+}
+
 __rnet_helper u32 rnet_helper_xchg_u32(u32 *ptr, u32 val)
 {
 	return xchg(ptr, val);
@@ -106,9 +113,43 @@ __rnet_helper void rnet_helper_skb_mark_napi(struct sk_buff *skb, struct napi_st
 	skb_mark_napi_id(skb, napi);
 }
 
+/*
+ * Whether GRO may have a packet that was sent by this host; if so it is ready for it.
+ *
+ * Such a packet has a route, and is flagged as one that GRO compares more of
+ * (slow_gro). What it compares of routes is meant for those of tunnels only, so
+ * the flag is taken away where nothing else needs it: with a head that GRO does
+ * not steal the route goes with the packet.
+ */
+__rnet_helper bool rnet_helper_skb_prepare_gro(struct sk_buff *skb)
+{
+	u8 protocol;
+
+	if (!(skb->dev->features & NETIF_F_GRO) || skb->head_frag || skb->pp_recycle ||
+	    skb_zcopy(skb) || skb_get_nfct(skb) || skb_has_extensions(skb) || skb_headlen(skb) < 40)
+		return false;
+	if (skb->protocol == htons(ETH_P_IP))
+		protocol = ((const struct iphdr *)skb->data)->protocol;
+	else if (skb->protocol == htons(ETH_P_IPV6))
+		protocol = ((const struct ipv6hdr *)skb->data)->nexthdr;
+	else
+		return false;
+	if (protocol != IPPROTO_TCP &&
+	    (protocol != IPPROTO_UDP || !(skb->dev->features & NETIF_F_GRO_UDP_FWD)))
+		return false;
+	skb->slow_gro = 0;
+	return true;
+}
+
+/* All that GRO has is delivered, as by gro_flush_normal(), which modules cannot call. */
 __rnet_helper void rnet_helper_napi_gro_flush(struct napi_struct *napi)
 {
 	napi_gro_flush(napi, false);
+	if (!list_empty(&napi->gro.rx_list)) {
+		netif_receive_skb_list(&napi->gro.rx_list);
+		INIT_LIST_HEAD(&napi->gro.rx_list);
+		napi->gro.rx_count = 0;
+	}
 }
 
 /* A program's verdict on a packet of the stack; true: pass it on. */

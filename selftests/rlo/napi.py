@@ -279,8 +279,9 @@ def threaded():
 
 @ktap.case()
 def aggregated():
-    """Datagrams that wait together are put together for a socket that wants it (UDP_GRO)."""
+    """Datagrams that wait together are put together (GRO) for a socket that wants it; TCP always is."""
     fresh()
+    setting("-K", "lo", "rx-udp-gro-forwarding", "on")
     net.pin(net.cpus()[0])
     setting("-C", "lo", "adaptive-rx", "off", "rx-usecs", 10000, "rx-frames", 16)
     sender, receiver = net.udp_pair("127.0.0.1")
@@ -299,6 +300,21 @@ def aggregated():
     for _ in range(16):
         sender.send(b"z" * 500)
     ktap.equal("without GRO", {len(receiver.recv(70000)) for _ in range(16)}, {500})
+    # Segments of TCP that the sender has cut: fewer packets reach IP than were sent.
+    setting("-K", "lo", "tso", "off", "gso", "off")
+    net.set_mtu("lo", 1500)
+    grown = {}
+    for gro in ("off", "on"):
+        setting("-K", "lo", "gro", gro)
+        one, two = net.tcp_pair("127.0.0.1")
+        before = net.ip_packets()
+        for _ in range(8):
+            one.sendall(b"t" * 30000)
+            ktap.equal("bytes", len(net.read_exactly(two, 30000)), 30000)
+        time.sleep(0.05)
+        grown[gro] = {key: value - before[key] for key, value in net.ip_packets().items()}
+    ktap.note("IP with GRO off and on: %r" % grown)
+    ktap.check(grown["on"]["in"] < grown["off"]["in"] // 2, "%r" % grown)
 
 
 @ktap.case()

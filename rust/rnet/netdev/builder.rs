@@ -171,7 +171,7 @@ impl<T: Driver> Builder<T> {
         );
         // SAFETY: As above.
         let count = unsafe { nb::netdev_num_rx_queues(dev) };
-        let switch = softq::Switch::new(off, softq::Tables::with_queues::<T>(), count);
+        let switch = softq::Switch::new::<T>(off, count);
         let switch = Arc::new(switch, GFP_KERNEL)?;
         slot.store(Arc::into_raw(switch.clone()).cast_mut(), Relaxed);
         Ok((self, switch))

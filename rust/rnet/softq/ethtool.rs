@@ -32,7 +32,7 @@ use crate::{
 
 /// What each queue counts, in the order of `ethtool -S`.
 const COUNTERS: [(&str, fn(&Queue) -> u64); 5] = [
-    ("packets", |queue| queue.packets.get()),
+    ("packets", |queue| queue.done().into()),
     ("polls", |queue| queue.polls.get()),
     ("batches", |queue| queue.batches.get()),
     ("expired", |queue| queue.expired.get()),

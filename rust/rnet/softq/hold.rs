@@ -9,12 +9,16 @@
 //! one. This tells a stream from requests and answers at the first packet, and needs no averages
 //! of the past, as `net_dim()` has them.
 //!
-//! Whether it was right is seen when a batch ends. One that ends by the timer with little in it
-//! has cost time and saved nothing; after it the queue wants to see more of a stream before it
-//! holds packets back again.
+//! Whether it was right is seen when a batch ends. One that ends by the timer, and whose sender does
+//! not run any more, has cost time: whoever waits for it might have had it before. After it this
+//! sender has to send more before anything of it is held back again. A sender whose batches are
+//! complete goes back to the beginning.
 
 /// So many packets in a row make a stream at first, and at most.
-const PATIENCE: (u32, u32) = (4, 1024);
+const PATIENCE: (u32, u32) = (4, 1 << 16);
+
+/// Senders that are told apart on a queue.
+const SENDERS: usize = 16;
 
 /// What `ethtool -C` sets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,49 +53,73 @@ pub(super) struct Sender {
     pub(super) slept: usize,
 }
 
-/// What a queue has seen of its senders. Written by whoever sends, without a lock: a wrong value
-/// costs a batch.
+/// What a queue has seen of one sender.
 #[derive(Clone, Copy)]
-pub(super) struct Stream {
+struct Stream {
     last: Sender,
     run: u32,
     patience: u32,
 }
 
 impl Stream {
-    pub(super) const fn new() -> Self {
+    const fn new(sender: Sender) -> Self {
         Self {
-            last: Sender { task: 0, slept: 0 },
+            last: sender,
             run: 0,
             patience: PATIENCE.0,
         }
     }
+}
 
-    /// Another packet; whether it belongs to a stream.
-    #[inline(always)]
-    pub(super) fn packet(&mut self, sender: Sender) -> bool {
-        if self.last == sender {
-            self.run = self.run.saturating_add(1);
-        } else {
-            self.last = sender;
-            self.run = 0;
+/// What a queue has seen of its senders. Those with the same place in the table take it from each
+/// other, and begin anew.
+pub(super) struct Streams {
+    senders: [Stream; SENDERS],
+    /// Whose packets are held back.
+    holder: usize,
+}
+
+impl Streams {
+    pub(super) const fn new() -> Self {
+        Self {
+            senders: [Stream::new(Sender { task: 0, slept: 0 }); SENDERS],
+            holder: 0,
         }
-        self.run >= self.patience
     }
 
-    /// A batch was complete.
+    /// Another packet; whether it belongs to a stream. `full`: with it the batch is complete.
     #[inline(always)]
-    pub(super) fn filled(&mut self) {
-        self.patience = PATIENCE.0;
+    pub(super) fn packet(&mut self, sender: Sender, full: bool) -> bool {
+        // Tasks are large, and aligned to a cache line.
+        let place = (sender.task >> 6 ^ sender.task >> 12) & (SENDERS - 1);
+        let Some(stream) = self.senders.get_mut(place) else {
+            return false;
+        };
+        if stream.last != sender {
+            if stream.last.task != sender.task {
+                stream.patience = PATIENCE.0;
+            }
+            stream.last = sender;
+            stream.run = 0;
+            return false;
+        }
+        stream.run = stream.run.saturating_add(1);
+        if stream.run < stream.patience {
+            return false;
+        }
+        self.holder = place;
+        if full {
+            stream.patience = (stream.patience / 2).max(PATIENCE.0);
+        }
+        true
     }
 
-    /// A batch ended by the timer with `len` packets of the `wanted` ones.
-    pub(super) fn expired(&mut self, len: u32, wanted: u32) {
-        if len >= wanted / 4 {
-            self.patience = PATIENCE.0;
-        } else {
-            self.patience = self.patience.saturating_mul(2).min(PATIENCE.1);
-            self.run = 0;
+    /// A batch ended by the timer, and its sender did not run any more.
+    #[cold]
+    pub(super) fn in_vain(&mut self) {
+        if let Some(stream) = self.senders.get_mut(self.holder) {
+            stream.patience = stream.patience.saturating_mul(4).min(PATIENCE.1);
+            stream.run = 0;
         }
     }
 }
@@ -101,59 +129,81 @@ impl Stream {
 mod tests {
     use super::*;
 
-    const A: Sender = Sender { task: 1, slept: 7 };
+    const A: Sender = Sender {
+        task: 0x1000,
+        slept: 7,
+    };
+    const B: Sender = Sender {
+        task: 0x1040,
+        slept: 7,
+    };
 
-    fn packets(stream: &mut Stream, sender: Sender, n: u32) -> bool {
+    fn packets(streams: &mut Streams, sender: Sender, n: u32) -> bool {
         let mut held = false;
         for _ in 0..n {
-            held = stream.packet(sender);
+            held = streams.packet(sender, false);
         }
         held
     }
 
     #[test]
     fn a_stream_is_held_back() {
-        let mut stream = Stream::new();
-        assert!(!packets(&mut stream, A, PATIENCE.0));
-        assert!(packets(&mut stream, A, 1));
-        assert!(packets(&mut stream, A, 1000));
+        let mut streams = Streams::new();
+        assert!(!packets(&mut streams, A, PATIENCE.0));
+        assert!(packets(&mut streams, A, 1));
+        assert!(packets(&mut streams, A, 1000));
     }
 
     #[test]
     fn requests_and_answers_are_not() {
-        let mut stream = Stream::new();
+        let mut streams = Streams::new();
         for slept in 0..100 {
-            assert!(!stream.packet(Sender { task: 1, slept }));
-            assert!(!stream.packet(Sender { task: 2, slept }));
+            assert!(!streams.packet(Sender { slept, ..A }, false));
+            assert!(!streams.packet(Sender { slept, ..B }, false));
         }
         // Nor a few at a time.
         for slept in 0..100 {
-            assert!(!packets(&mut stream, Sender { task: 1, slept }, PATIENCE.0));
+            assert!(!packets(&mut streams, Sender { slept, ..A }, PATIENCE.0));
         }
+    }
+
+    #[test]
+    fn streams_beside_each_other() {
+        let mut streams = Streams::new();
+        for _ in 0..PATIENCE.0 + 1 {
+            streams.packet(A, false);
+            streams.packet(B, false);
+        }
+        assert!(streams.packet(A, false) && streams.packet(B, false));
     }
 
     #[test]
     fn who_sleeps_begins_anew() {
-        let mut stream = Stream::new();
-        assert!(packets(&mut stream, A, 100));
-        assert!(!stream.packet(Sender { slept: 8, ..A }));
+        let mut streams = Streams::new();
+        assert!(packets(&mut streams, A, 100));
+        assert!(!streams.packet(Sender { slept: 8, ..A }, false));
     }
 
     #[test]
     fn batches_in_vain_are_rare() {
-        let mut stream = Stream::new();
-        assert!(packets(&mut stream, A, 5));
-        stream.expired(1, 32);
-        assert!(!packets(&mut stream, A, 2 * PATIENCE.0 - 1));
-        assert!(packets(&mut stream, A, 1));
+        let mut streams = Streams::new();
+        assert!(packets(&mut streams, B, 100));
+        assert!(packets(&mut streams, A, PATIENCE.0 + 1));
+        streams.in_vain();
+        assert!(!packets(&mut streams, A, 4 * PATIENCE.0 - 1));
+        assert!(packets(&mut streams, A, 1));
+        // That was A's; B goes on.
+        assert!(packets(&mut streams, B, 1));
+        assert!(packets(&mut streams, A, 1));
         for _ in 0..64 {
-            stream.expired(1, 32);
+            streams.in_vain();
         }
-        assert!(!packets(&mut stream, A, PATIENCE.1 - 1));
-        assert!(packets(&mut stream, A, 1));
-        stream.filled();
-        assert!(packets(&mut stream, A, 1));
-        stream.expired(8, 32);
-        assert!(packets(&mut stream, A, 1));
+        assert!(!packets(&mut streams, A, PATIENCE.1 - 1));
+        assert!(packets(&mut streams, A, 1));
+        for _ in 0..64 {
+            streams.packet(A, true);
+        }
+        streams.packet(Sender { slept: 8, ..A }, false);
+        assert!(packets(&mut streams, Sender { slept: 8, ..A }, PATIENCE.0));
     }
 }

@@ -140,7 +140,7 @@ impl Tables {
     }
 
     /// Those of a driver `T` with its queues on.
-    pub(crate) const fn with_queues<T: Driver>() -> Self {
+    const fn with_queues<T: Driver>() -> Self {
         Self {
             ops: Callbacks::<T>::OPS,
             ethtool: ethtool::Table::<T>::OPS,
@@ -172,6 +172,11 @@ impl<T: Driver> Callbacks<T> {
         ndo_xdp_xmit: Some(xdp::xdp_xmit),
         ..*netdev::table::<T>()
     };
+
+    unsafe extern "C" fn poll(napi: *mut nb::napi_struct, budget: c_int) -> c_int {
+        // SAFETY: The poll function of the NAPIs of queues.
+        unsafe { queue::Queue::poll(napi, budget) }
+    }
 
     /// `ethtool -K lo ntuple` is what steers packets to the CPU of their receiver on NICs.
     unsafe extern "C" fn set_features(dev: *mut nb::net_device, features: u64) -> c_int {

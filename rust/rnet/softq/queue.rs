@@ -21,7 +21,7 @@ use super::{
     hold::{
         Coalesce,
         Sender,
-        Stream, //
+        Streams, //
     },
     Queues, //
 };
@@ -50,12 +50,6 @@ impl Word {
         unsafe { nb::write_once_u32(self.0.get(), val) };
     }
 
-    #[inline(always)]
-    fn add(&self, val: u32) {
-        // SAFETY: Valid for reads and writes.
-        unsafe { nb::atomic_add_u32(self.0.get(), val) };
-    }
-
     /// A full barrier.
     #[inline(always)]
     fn swap(&self, val: u32) -> u32 {
@@ -75,17 +69,27 @@ impl Count {
         Self(UnsafeCell::new(0))
     }
 
+    #[inline(always)]
     pub(super) fn get(&self) -> u64 {
         // SAFETY: Valid for reads.
         unsafe { nb::read_once_u64(self.0.get()) }
     }
 
-    #[inline(always)]
     fn add(&self, val: u64) {
         // SAFETY: Valid for reads and writes.
         unsafe { nb::atomic_add_u64(self.0.get(), val) };
     }
+
+    /// For a counter that nobody else adds to.
+    #[inline(always)]
+    fn bump(&self) {
+        // SAFETY: Valid for reads and writes.
+        unsafe { nb::write_once_u64(self.0.get(), self.get().wrapping_add(1)) };
+    }
 }
+
+/// A NAPI's poll function that is [`Queue::poll`].
+pub(super) type PollFn = unsafe extern "C" fn(*mut nb::napi_struct, c_int) -> c_int;
 
 /// What became of a packet.
 pub(super) enum Added {
@@ -105,7 +109,7 @@ pub(super) enum Added {
 ///
 /// `owner` outlives it. If `napi_added`, `napi` was added to the owner's device, and is deleted
 /// with this value. `process` is reached by who owns the NAPI, or has disabled it.
-/// `stream`, `closed` and `tail` are written with the lock of `input` held.
+/// `streams`, `closed` and `tail` are written with the lock of `input` held.
 #[repr(C)]
 pub(super) struct Queue {
     /// First, so that both have the same address.
@@ -120,17 +124,16 @@ pub(super) struct Queue {
     armed: Word,
     /// 1 while the timer runs for a batch.
     held: Word,
-    /// Packets of a batch that the timer has ended.
-    late: Word,
+    /// 1 when the timer has ended a batch whose sender did not run any more.
+    in_vain: Word,
+    /// Who has sent the last packet that is held back.
+    holder: UnsafeCell<usize>,
     closed: UnsafeCell<bool>,
-    stream: UnsafeCell<Stream>,
+    streams: UnsafeCell<Streams>,
     /// Packets put in, and packets delivered.
     tail: Word,
     done: Word,
-    /// Packets that were given to GRO and are delivered when the next poll begins.
-    undone: Word,
     napi_added: bool,
-    pub(super) packets: Count,
     pub(super) polls: Count,
     pub(super) batches: Count,
     pub(super) expired: Count,
@@ -148,11 +151,12 @@ impl Queue {
     /// # Safety
     ///
     /// `dev` must be a registered device with room for a queue `index`, on which this value does
-    /// not outlive its unregistration, nor `owner`.
+    /// not outlive its unregistration, nor `owner`. `poll` must be [`poll`](Self::poll).
     pub(super) unsafe fn new(
         dev: NonNull<nb::net_device>,
         owner: NonNull<Queues>,
         index: u32,
+        poll: PollFn,
     ) -> Result<Pin<KBox<Self>>> {
         let mut this = KBox::pin(
             Self {
@@ -165,14 +169,13 @@ impl Queue {
                 index,
                 armed: Word::new(0),
                 held: Word::new(0),
-                late: Word::new(0),
+                in_vain: Word::new(0),
+                holder: UnsafeCell::new(0),
                 closed: UnsafeCell::new(false),
-                stream: UnsafeCell::new(Stream::new()),
+                streams: UnsafeCell::new(Streams::new()),
                 tail: Word::new(0),
                 done: Word::new(0),
-                undone: Word::new(0),
                 napi_added: false,
-                packets: Count::new(),
                 polls: Count::new(),
                 batches: Count::new(),
                 expired: Count::new(),
@@ -191,7 +194,7 @@ impl Queue {
             nb::netif_napi_add_config(
                 dev.as_ptr(),
                 this.napi.get(),
-                Some(Self::poll),
+                Some(poll),
                 index as c_int,
             );
             // INVARIANT: Just now. The value is not moved.
@@ -255,23 +258,22 @@ impl Queue {
             nb::__skb_queue_tail(input, skb);
             let number = self.tail.get().wrapping_add(1);
             self.tail.set(number);
-            let stream = &mut *self.stream.get();
-            let late = self.late.get();
-            if late != 0 {
-                self.late.set(0);
-                stream.expired(late, coalesce.frames);
+            let streams = &mut *self.streams.get();
+            if self.in_vain.get() != 0 {
+                self.in_vain.set(0);
+                streams.in_vain();
             }
-            // Every sender is looked at, so that who streams is known.
-            let streams = match sender {
-                Some(sender) => stream.packet(sender),
-                None => false,
-            };
             let full = len.wrapping_add(1) >= coalesce.frames;
-            if full && streams {
-                stream.filled();
-            }
+            // Every sender is looked at, so that who streams is known.
+            let hold = match sender {
+                Some(sender) if streams.packet(sender, full) => {
+                    nb::write_once_ptr(self.holder.get().cast(), sender.task as *mut c_void);
+                    true
+                }
+                _ => !coalesce.adaptive,
+            };
             nb::skb_queue_unlock(input);
-            if coalesce.usecs != 0 && !full && (streams || !coalesce.adaptive) {
+            if hold && !full && coalesce.usecs != 0 {
                 Added::Held(number)
             } else {
                 Added::Now(number)
@@ -360,8 +362,7 @@ impl Queue {
                     self.receive(skb, None, false);
                     n = n.wrapping_add(1);
                 }
-                self.done.add(n);
-                self.packets.add(n.into());
+                self.done.set(self.done.get().wrapping_add(n));
             }
             nb::local_bh_enable();
         }
@@ -390,16 +391,25 @@ impl Queue {
                 }
             }
             if aggregate {
-                nb::napi_gro_receive(self.napi.get(), skb);
-            } else {
-                nb::skb_mark_napi(skb, self.napi.get());
-                nb::netif_receive_skb(skb);
+                if nb::skb_prepare_gro(skb) {
+                    nb::napi_gro_receive(self.napi.get(), skb);
+                    return;
+                }
+                // What GRO has came before.
+                nb::napi_gro_flush(self.napi.get());
             }
+            nb::skb_mark_napi(skb, self.napi.get());
+            nb::netif_receive_skb(skb);
         }
     }
 
-    /// The poll function.
-    unsafe extern "C" fn poll(napi: *mut nb::napi_struct, budget: c_int) -> c_int {
+    /// The poll function. Generic callers have it, so that it is compiled with the driver.
+    ///
+    /// # Safety
+    ///
+    /// To be called as poll function of a queue's NAPI.
+    #[inline(always)]
+    pub(super) unsafe fn poll(napi: *mut nb::napi_struct, budget: c_int) -> c_int {
         // SAFETY: Called by the core for an enabled NAPI, which lies at the start of a `Queue`, one
         // poll at a time. The queue stays until it is disabled, which waits for this.
         let this = unsafe { &*napi.cast::<Self>() };
@@ -408,23 +418,18 @@ impl Queue {
         if limit == 0 {
             return 0;
         }
-        // What the last poll took has been delivered since.
-        this.done.add(this.undone.swap(0));
         // SAFETY: By the type invariant; softirqs are off, and `process` is ours.
         let taken = unsafe {
             let program = this.owner.as_ref().program.load();
             this.deliver(limit, program)
         };
-        this.polls.add(1);
-        this.undone.set(taken);
+        this.polls.bump();
         if taken >= limit {
             return budget;
         }
         let taken = taken as c_int;
         // SAFETY: In the poll function, with less than the budget used, once.
         if unsafe { nb::napi_complete_done(napi, taken) } {
-            // All is delivered; another poll may have begun, and have seen that.
-            this.done.add(this.undone.swap(0));
             this.armed.set(1);
             // Whoever has put a packet in and has not seen this leaves it to us.
             // SAFETY: A barrier, then a length.
@@ -454,25 +459,29 @@ impl Queue {
             // everything behind them has to go there.
             let mut aggregate = nb::skb_queue_len(process) > 1;
             while taken < limit {
-                if let Some(skb) = NonNull::new(nb::__skb_dequeue(process)) {
-                    taken = taken.wrapping_add(1);
-                    self.receive(skb, program, aggregate);
-                    continue;
+                let mut skb = nb::__skb_dequeue(process);
+                if skb.is_null() {
+                    if nb::skb_queue_len(input) == 0 {
+                        break;
+                    }
+                    nb::skb_queue_lock(input);
+                    skb = nb::__skb_dequeue(input);
+                    if nb::skb_queue_len(input) != 0 {
+                        nb::skb_queue_splice(input, process);
+                        aggregate = true;
+                    }
+                    nb::skb_queue_unlock(input);
                 }
-                if nb::skb_queue_len(input) == 0 {
-                    break;
-                }
-                nb::skb_queue_lock(input);
-                nb::skb_queue_splice(input, process);
-                nb::skb_queue_unlock(input);
-                aggregate |= nb::skb_queue_len(process) > 1;
+                let Some(skb) = NonNull::new(skb) else { break };
+                taken = taken.wrapping_add(1);
+                self.receive(skb, program, aggregate);
             }
             if aggregate {
-                // Nothing stays with GRO when the poll is over.
+                // `done` means delivered: nothing stays with GRO.
                 nb::napi_gro_flush(self.napi.get());
             }
         }
-        self.packets.add(taken.into());
+        self.done.set(self.done.get().wrapping_add(taken));
         taken
     }
 
@@ -484,8 +493,19 @@ impl Queue {
         let len = unsafe { nb::skb_queue_len(this.input.get()) };
         this.held.set(0);
         if len != 0 {
-            this.late.set(len);
             this.expired.add(1);
+            // Whether the sender goes on.
+            let mut slept = 0;
+            // SAFETY: Valid for reads; the current task.
+            let (holder, current) = unsafe {
+                (
+                    nb::read_once_ptr(this.holder.get().cast()),
+                    nb::current_task(&mut slept),
+                )
+            };
+            if holder.cast_const() != current {
+                this.in_vain.set(1);
+            }
             // SAFETY: By the type invariant.
             let there = unsafe { this.owner.as_ref() }.home(this);
             this.kick(there);

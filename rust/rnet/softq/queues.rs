@@ -18,6 +18,7 @@ use super::{
     },
     queue::{
         Added,
+        PollFn,
         Queue,
         Word, //
     },
@@ -67,8 +68,8 @@ impl Queues {
     /// # Safety
     ///
     /// `dev` must be a registered device with room for so many queues, at least one, which does not
-    /// end before the returned value.
-    pub(super) unsafe fn new(dev: NonNull<nb::net_device>, count: u32) -> Result<Pin<KBox<Self>>> {
+    /// end before the returned value. `poll` must be [`Queue::poll`].
+    pub(super) unsafe fn new(dev: NonNull<nb::net_device>, count: u32, poll: PollFn) -> Result<Pin<KBox<Self>>> {
         let first = Coalesce::DEFAULT;
         let mut this = KBox::pin(
             Self {
@@ -89,7 +90,7 @@ impl Queues {
         let owner = NonNull::from(&*this);
         for index in 0..count {
             // SAFETY: By the requirement; the queues go with their owner.
-            let queue = unsafe { Queue::new(dev, owner, index)? };
+            let queue = unsafe { Queue::new(dev, owner, index, poll)? };
             // SAFETY: The value is not moved.
             let queues = unsafe { &mut this.as_mut().get_unchecked_mut().queues };
             queues.push(queue, GFP_KERNEL)?;

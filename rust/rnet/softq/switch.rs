@@ -31,7 +31,10 @@ use kernel::{
 use net_bindings as nb;
 
 use super::{
+    queue::PollFn,
     queues::Queues,
+    Callbacks,
+    Driver,
     Tables, //
 };
 use crate::{
@@ -65,6 +68,8 @@ pub struct Switch {
     on: Tables,
     /// How many receive queues the device has room for.
     count: u32,
+    /// [`Queue::poll`](super::queue::Queue::poll), compiled with the driver.
+    poll: PollFn,
 }
 
 // SAFETY: See the type invariant; tables are constants.
@@ -84,14 +89,15 @@ fn wait(done: impl Fn() -> bool) -> Result {
 }
 
 impl Switch {
-    pub(crate) fn new(off: Tables, on: Tables, count: u32) -> Self {
+    pub(crate) fn new<T: Driver>(off: Tables, count: u32) -> Self {
         // INVARIANT: No device, no queues.
         Self {
             dev: Atomic::new(null_mut()),
             queues: Atomic::new(null_mut()),
             off,
-            on,
+            on: Tables::with_queues::<T>(),
             count,
+            poll: Callbacks::<T>::poll,
         }
     }
 
@@ -153,7 +159,7 @@ impl Switch {
     unsafe fn start(&self, dev: NonNull<nb::net_device>, rtnl: &Rtnl) -> Result {
         // SAFETY: By the requirement, under RTNL. The device had room for so many from the start.
         let queues = unsafe {
-            let queues = Queues::new(dev, self.count)?;
+            let queues = Queues::new(dev, self.count, self.poll)?;
             to_result(nb::netif_set_real_num_rx_queues(dev.as_ptr(), self.count))?;
             queues
         };
