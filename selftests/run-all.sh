@@ -27,7 +27,8 @@ HOST=(
 # Programs by boot, what comes and goes first, as a deadline (.ci/run) may cut off the last
 # ones on the debug kernel, where ports are the last; after a bar each what else
 # selftests/vm/run is told: what leaves the module alone, and what loads and removes it. @ports: two NICs on one wire. @hostile: and
-# somebody else on it, and the VM's memory in a file.
+# somebody else on it, and the VM's memory in a file. @napi: rlo's devices deliver by a
+# NAPI; now: without batches.
 BOOTS=(
 	"rlo/sysfs rlo/toggle rlo/module rlo/churn rlo/creation rlo/tipc samples/dummy samples/watch"
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
@@ -40,6 +41,8 @@ BOOTS=(
 	"rigb/forged rigb/frames|@hostile|--append=iomem=relaxed"
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
 	"rlo/napi rlo/delivery"
+	"rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/bigtcp|@napi"
+	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap|@napi now"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap rlo/overflow"
 )
@@ -186,6 +189,10 @@ boot() {
 	fi
 	case ${options[0]:-} in
 	@ports) options[0]=--qemu-args=$("$repo/scripts/enter.sh" python3 -B "$here/lib/port.py") ;;
+	@napi*)
+		export RNET_DELIVERY=${options[0]#@}
+		options=("${options[@]:1}")
+		;;
 	@hostile)
 		ram=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm || echo "$logs")" rnet-ram-XXXXXX)
 		options[0]=--qemu-args=$("$repo/scripts/enter.sh" python3 -B "$here/lib/port.py" hostile "$ram")

@@ -125,8 +125,10 @@ __rnet_helper bool rnet_helper_skb_prepare_gro(struct sk_buff *skb)
 {
 	u8 protocol;
 
-	if (!(skb->dev->features & NETIF_F_GRO) || skb->head_frag || skb->pp_recycle ||
-	    skb_zcopy(skb) || skb_get_nfct(skb) || skb_has_extensions(skb) || skb_headlen(skb) < 40)
+	/* GRO changes the list of fragments, which a clone shares with TCP's own copy. */
+	if (!(skb->dev->features & NETIF_F_GRO) || skb_cloned(skb) || skb->head_frag ||
+	    skb->pp_recycle || skb_zcopy(skb) || skb_get_nfct(skb) ||
+	    skb_has_extensions(skb) || skb_headlen(skb) < 40)
 		return false;
 	if (skb->protocol == htons(ETH_P_IP))
 		protocol = ((const struct iphdr *)skb->data)->protocol;
@@ -177,6 +179,12 @@ __rnet_helper void rnet_helper_init_csd(call_single_data_t *csd, smp_call_func_t
 __rnet_helper void rnet_helper_dev_core_stats_rx_dropped_inc(struct net_device *dev)
 {
 	dev_core_stats_rx_dropped_inc(dev);
+}
+
+/* How many receive queues the device says it has room for; no more than were allocated. */
+__rnet_helper void rnet_helper_netdev_set_num_rx_queues(struct net_device *dev, u32 count)
+{
+	dev->num_rx_queues = count;
 }
 
 /* What users may switch on from now on, or no longer; under RTNL. */

@@ -38,6 +38,8 @@ XDP_ADJUST_HEAD, XDP_ADJUST_META, XDP_ADJUST_TAIL = 44, 54, 65
 HAS_FRAGS = 1 << 5
 # Modes of XDP.
 SKB_MODE, DRV_MODE, HW_MODE = 2, 4, 8
+# Of rlo's devices with NAPI delivery.
+USUAL_MODE = DRV_MODE if os.environ.get("RNET_DELIVERY", "").startswith("napi") else SKB_MODE
 
 
 def call_bpf(command, fmt, *values):
@@ -245,7 +247,7 @@ class Program:
         """The opposite."""
         call_bpf(PROG_DETACH, "4I", getattr(target, "fd", target), self.fd, attach_type, 0)
 
-    def link(self, name, attach_type=AT_XDP, flags=SKB_MODE):
+    def link(self, name, attach_type=AT_XDP, flags=USUAL_MODE):
         """A file descriptor that keeps it on a device until it is closed: BPF_LINK_CREATE."""
         return call_bpf(LINK_CREATE, "4I", self.fd, socket.if_nametoindex(name), attach_type, flags)[0]
 
@@ -254,7 +256,7 @@ def _attribute(kind, payload):
     return struct.pack("=HH", len(payload) + 4, kind) + payload + bytes(-len(payload) % 4)
 
 
-def attach_xdp(name, fd, flags=SKB_MODE):
+def attach_xdp(name, fd, flags=USUAL_MODE):
     """Attaches a program to a device by rtnetlink, or detaches (fd -1): (error's name or "", the kernel's text)."""
     ifla_xdp, xdp_fd, xdp_flags, setlink, ack = 43, 1, 3, 19, 5
     nest = _attribute(xdp_fd, struct.pack("=i", fd)) + _attribute(xdp_flags, struct.pack("=I", flags))
@@ -273,7 +275,7 @@ def attach_xdp(name, fd, flags=SKB_MODE):
     return errno.errorcode.get(code, str(code)) if code else "", text
 
 
-def need_xdp(name, fd, flags=SKB_MODE):
+def need_xdp(name, fd, flags=USUAL_MODE):
     """Attaches, and fails if that fails."""
     result = attach_xdp(name, fd, flags)
     if result != ("", ""):

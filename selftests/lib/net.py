@@ -14,9 +14,10 @@ import zlib
 import kernel
 import ktap
 
-# How rlo's own devices deliver: into the backlog, as lo, or by a NAPI. With the latter only these are
-# looked at: the others are what they always are.
-NAPI = os.environ.get("RNET_DELIVERY") == "napi"
+# How rlo's own devices deliver: into the backlog, as lo, or by a NAPI; "now" is without batches, for who
+# looks for packets before sleeping. With a NAPI only these are looked at: the others are what they always are.
+NAPI, NOW = (os.environ.get("RNET_DELIVERY", "") + " ").split(" ")[:2]
+NAPI = NAPI == "napi"
 LANES = ("replacement",) if NAPI else ("lo", "takeover", "replacement")
 RLO = ("replacement",) if NAPI else ("takeover", "replacement")
 
@@ -80,6 +81,8 @@ def enter(lane, up=True, big_tcp=False):
     ktap.equal("active", env.rlo("active"), int(env.is_rlo))
     if lane == "replacement" and NAPI:
         env.deliver("napi")
+        if NOW == "now":
+            subprocess.run("ethtool -C lo rx-usecs 0".split(), check=True)
     return env
 
 

@@ -16,7 +16,7 @@ import ktap
 import net
 
 PER_CPU = ("packets", "bytes", "accepted", "dropped", "length_log2")
-TOTALS = ("active", "mode", "owner") + PER_CPU
+TOTALS = ("active", "mode", "owner", "delivery") + PER_CPU
 PROTOCOLS = ["%s_%s" % (ip, name) for ip in ("ipv4", "ipv6") for name in ("icmp", "other", "sctp", "tcp", "udp")] + ["other"]
 NONSENSE = ("2", "-1", "10", "01", "1 ", " 1", "1 1", "1x", "true", "yes", "enable", "offf", "o", "of", "ok", "oo", "yy", "\n", " ", "\n\n",
             "1\n\n", "0x1", "\0", "1\0", "\u00e9", "a" * 4095)

@@ -25,7 +25,6 @@ use kernel::{
         Relaxed,
         Release, //
     },
-    sync::Arc,
 };
 use net_bindings as nb;
 use pin_init::zeroed;
@@ -193,12 +192,8 @@ impl<T: Driver> Adapter<T> {
             // removed its files, or never had them, since no callback can run any more.
             drop(unsafe { KBox::from_raw(group) });
         }
-        let switch = priv_.switch.load(Relaxed);
-        priv_.switch.store(null_mut(), Relaxed);
-        if !switch.is_null() {
-            // SAFETY: Made by `Arc::into_raw` in `Builder::receive_queues()`, dropped once.
-            drop(unsafe { Arc::from_raw(switch.cast_const()) });
-        }
+        // SAFETY: By the requirement; the device is not registered any more.
+        drop(unsafe { priv_.take_switch(dev) });
     }
 
     unsafe extern "C" fn init(dev: *mut nb::net_device) -> c_int {

@@ -2,12 +2,21 @@
 
 //! What lies behind `struct net_device`.
 
+use core::ptr::{
+    null_mut,
+    NonNull, //
+};
+
 use kernel::{
     ffi::c_void,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        Arc, //
     },
 };
 use net_bindings as nb;
@@ -51,6 +60,22 @@ impl Priv {
         unsafe {
             let switch = Priv::of(dev).switch.as_ptr();
             nb::read_once_ptr(switch.cast()).cast::<Switch>().as_ref()
+        }
+    }
+
+    /// The device's reference to its switch, which it has no more.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be the device that this is the private area of, not registered.
+    pub(super) unsafe fn take_switch(&self, dev: *mut nb::net_device) -> Option<Arc<Switch>> {
+        let switch = NonNull::new(self.switch.xchg(null_mut(), Full))?;
+        // SAFETY: Made by `Arc::into_raw` in `Builder::receive_queues()`, and taken once. So many
+        // queues were allocated, and will be freed.
+        unsafe {
+            let switch = Arc::from_raw(switch.as_ptr());
+            nb::netdev_set_num_rx_queues(dev, switch.count());
+            Some(switch)
         }
     }
 

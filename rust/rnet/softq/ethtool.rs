@@ -224,14 +224,13 @@ unsafe extern "C" fn get_ethtool_stats(
 ) {
     // SAFETY: Under RTNL on a registered device with a switch; the core has made room for as many
     // values as `get_sset_count()` said.
-    let (queues, out) = unsafe {
-        (
-            of(dev),
-            core::slice::from_raw_parts_mut(out, values(dev)),
-        )
-    };
+    let (queues, out) = unsafe { (of(dev), core::slice::from_raw_parts_mut(out, values(dev))) };
     let Ok((_, queues)) = queues else { return };
-    for (queue, to) in queues.queues.iter().zip(out.chunks_exact_mut(COUNTERS.len())) {
+    for (queue, to) in queues
+        .queues
+        .iter()
+        .zip(out.chunks_exact_mut(COUNTERS.len()))
+    {
         for (to, (_, value)) in to.iter_mut().zip(&COUNTERS) {
             *to = value(queue);
         }

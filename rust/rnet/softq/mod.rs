@@ -50,10 +50,12 @@
 mod ethtool;
 mod hold;
 mod order;
+mod poll;
 mod queue;
 mod queues;
 mod steer;
 mod switch;
+mod word;
 mod xdp;
 
 pub use switch::Switch;
@@ -86,11 +88,8 @@ pub trait Driver: netdev::Driver<Queueing = NoQueue> {
     /// Sends a packet while the queues are on: as
     /// [`start_xmit`](netdev::Driver::start_xmit), but what comes back to this host goes to them
     /// ([`Looped::enqueue`](crate::skb::Looped::enqueue)).
-    fn start_xmit_queued<'call>(
-        &self,
-        skb: TxSkb<'call>,
-        cx: &QueueCx<'_>,
-    ) -> Xmit<'call, NoQueue>;
+    fn start_xmit_queued<'call>(&self, skb: TxSkb<'call>, cx: &QueueCx<'_>)
+        -> Xmit<'call, NoQueue>;
 }
 
 /// The context of [`Driver::start_xmit_queued`]: that of a transmit callback of a device with

@@ -12,7 +12,8 @@ use kernel::prelude::*;
 use net_bindings as nb;
 
 /// Flows are told apart by so many values of a hash; those with the same one wait for each other.
-const FLOWS: usize = 512;
+const FLOWS: usize = 1 << BITS;
+const BITS: u32 = 9;
 
 /// Where the last packet of a flow is. An entry is `(queue + 1) << 32 | number of the packet`.
 ///
@@ -35,11 +36,9 @@ impl Flow {
     pub(super) fn of(sock: usize) -> Self {
         // Multiplicative hashing, as `hash_ptr()`: the upper bits are the good ones.
         let hash = (sock as u64).wrapping_mul(0x61c8_8646_80b5_83eb);
-        Self((hash >> 55) as usize)
+        Self((hash >> (u64::BITS - BITS)) as usize)
     }
 }
-
-const _: () = assert!(1 << (64 - 55) == FLOWS);
 
 /// Whether packet `number` is among the first `done` ones. Both wrap.
 #[inline(always)]

@@ -23,70 +23,13 @@ use super::{
         Sender,
         Streams, //
     },
+    word::{
+        Count,
+        Word, //
+    },
     Queues, //
 };
 use crate::skb::DropReason;
-
-/// A word that several CPUs read and write.
-pub(super) struct Word(UnsafeCell<u32>);
-
-// SAFETY: Read and written whole.
-unsafe impl Sync for Word {}
-
-impl Word {
-    pub(super) const fn new(val: u32) -> Self {
-        Self(UnsafeCell::new(val))
-    }
-
-    #[inline(always)]
-    pub(super) fn get(&self) -> u32 {
-        // SAFETY: Valid for reads.
-        unsafe { nb::read_once_u32(self.0.get()) }
-    }
-
-    #[inline(always)]
-    pub(super) fn set(&self, val: u32) {
-        // SAFETY: Valid for writes.
-        unsafe { nb::write_once_u32(self.0.get(), val) };
-    }
-
-    /// A full barrier.
-    #[inline(always)]
-    fn swap(&self, val: u32) -> u32 {
-        // SAFETY: Valid for reads and writes.
-        unsafe { nb::xchg_u32(self.0.get(), val) }
-    }
-}
-
-/// A counter.
-pub(super) struct Count(UnsafeCell<u64>);
-
-// SAFETY: Read whole, and added to atomically.
-unsafe impl Sync for Count {}
-
-impl Count {
-    const fn new() -> Self {
-        Self(UnsafeCell::new(0))
-    }
-
-    #[inline(always)]
-    pub(super) fn get(&self) -> u64 {
-        // SAFETY: Valid for reads.
-        unsafe { nb::read_once_u64(self.0.get()) }
-    }
-
-    fn add(&self, val: u64) {
-        // SAFETY: Valid for reads and writes.
-        unsafe { nb::atomic_add_u64(self.0.get(), val) };
-    }
-
-    /// For a counter that nobody else adds to.
-    #[inline(always)]
-    fn bump(&self) {
-        // SAFETY: Valid for reads and writes.
-        unsafe { nb::write_once_u64(self.0.get(), self.get().wrapping_add(1)) };
-    }
-}
 
 /// A NAPI's poll function that is [`Queue::poll`].
 pub(super) type PollFn = unsafe extern "C" fn(*mut nb::napi_struct, c_int) -> c_int;
@@ -113,26 +56,26 @@ pub(super) enum Added {
 #[repr(C)]
 pub(super) struct Queue {
     /// First, so that both have the same address.
-    napi: Opaque<nb::napi_struct>,
+    pub(super) napi: Opaque<nb::napi_struct>,
     csd: Opaque<nb::call_single_data_t>,
-    timer: Opaque<nb::hrtimer>,
-    input: Opaque<nb::sk_buff_head>,
-    process: Opaque<nb::sk_buff_head>,
-    owner: NonNull<Queues>,
+    pub(super) timer: Opaque<nb::hrtimer>,
+    pub(super) input: Opaque<nb::sk_buff_head>,
+    pub(super) process: Opaque<nb::sk_buff_head>,
+    pub(super) owner: NonNull<Queues>,
     pub(super) index: u32,
     /// 1 while a packet has to schedule the NAPI: what the interrupt of a NIC is.
-    armed: Word,
+    pub(super) armed: Word,
     /// 1 while the timer runs for a batch.
-    held: Word,
+    pub(super) held: Word,
     /// 1 when the timer has ended a batch whose sender did not run any more.
-    in_vain: Word,
+    pub(super) in_vain: Word,
     /// Who has sent the last packet that is held back.
-    holder: UnsafeCell<usize>,
-    closed: UnsafeCell<bool>,
+    pub(super) holder: UnsafeCell<usize>,
+    pub(super) closed: UnsafeCell<bool>,
     streams: UnsafeCell<Streams>,
     /// Packets put in, and packets delivered.
     tail: Word,
-    done: Word,
+    pub(super) done: Word,
     napi_added: bool,
     pub(super) polls: Count,
     pub(super) batches: Count,
@@ -191,12 +134,7 @@ impl Queue {
             nb::skb_queue_head_init(this.process.get());
             nb::hrtimer_setup(this.timer.get(), Some(Self::time_is_over));
             nb::init_csd(this.csd.get(), Some(Self::called), raw);
-            nb::netif_napi_add_config(
-                dev.as_ptr(),
-                this.napi.get(),
-                Some(poll),
-                index as c_int,
-            );
+            nb::netif_napi_add_config(dev.as_ptr(), this.napi.get(), Some(poll), index as c_int);
             // INVARIANT: Just now. The value is not moved.
             this.as_mut().get_unchecked_mut().napi_added = true;
         }
@@ -285,7 +223,7 @@ impl Queue {
     #[inline(always)]
     pub(super) fn is_armed(&self) -> bool {
         // The packet is there before this is looked at; see `poll()`.
-        // SAFETY: A barrier.
+        // SAFETY: Any context; it only orders what comes before and after it.
         unsafe { nb::smp_mb() };
         self.armed.get() != 0
     }
@@ -336,188 +274,6 @@ impl Queue {
     pub(super) fn disable(&self) {
         // SAFETY: Enabled, once.
         unsafe { nb::napi_disable(self.napi.get()) };
-    }
-
-    /// Delivers what waits until nothing does, and takes nothing more.
-    ///
-    /// # Safety
-    ///
-    /// The NAPI must be disabled. Process context.
-    pub(super) unsafe fn close(&self) {
-        // SAFETY: With softirqs off, as `add()`. By the requirement nobody else takes packets out.
-        unsafe {
-            nb::local_bh_disable();
-            loop {
-                let input = self.input.get();
-                nb::skb_queue_lock(input);
-                nb::skb_queue_splice(input, self.process.get());
-                let empty = nb::skb_queue_len(self.process.get()) == 0;
-                *self.closed.get() = empty;
-                nb::skb_queue_unlock(input);
-                if empty {
-                    break;
-                }
-                let mut n = 0u32;
-                while let Some(skb) = NonNull::new(nb::__skb_dequeue(self.process.get())) {
-                    self.receive(skb, None, false);
-                    n = n.wrapping_add(1);
-                }
-                self.done.set(self.done.get().wrapping_add(n));
-            }
-            nb::local_bh_enable();
-        }
-    }
-
-    /// Gives one packet to the stack.
-    ///
-    /// # Safety
-    ///
-    /// `skb` must be the caller's own, who gives it away. Softirqs off; the NAPI is the caller's.
-    #[inline(always)]
-    unsafe fn receive(
-        &self,
-        skb: NonNull<nb::sk_buff>,
-        program: Option<NonNull<nb::bpf_prog>>,
-        aggregate: bool,
-    ) {
-        let mut skb = skb.as_ptr();
-        // SAFETY: Ours; the queue is one that the device has.
-        unsafe {
-            nb::skb_orphan(skb);
-            nb::skb_record_rx_queue(skb, self.index);
-            if let Some(program) = program {
-                if !nb::xdp_run_skb(program.as_ptr(), &mut skb) {
-                    return;
-                }
-            }
-            if aggregate {
-                if nb::skb_prepare_gro(skb) {
-                    nb::napi_gro_receive(self.napi.get(), skb);
-                    return;
-                }
-                // What GRO has came before.
-                nb::napi_gro_flush(self.napi.get());
-            }
-            nb::skb_mark_napi(skb, self.napi.get());
-            nb::netif_receive_skb(skb);
-        }
-    }
-
-    /// The poll function. Generic callers have it, so that it is compiled with the driver.
-    ///
-    /// # Safety
-    ///
-    /// To be called as poll function of a queue's NAPI.
-    #[inline(always)]
-    pub(super) unsafe fn poll(napi: *mut nb::napi_struct, budget: c_int) -> c_int {
-        // SAFETY: Called by the core for an enabled NAPI, which lies at the start of a `Queue`, one
-        // poll at a time. The queue stays until it is disabled, which waits for this.
-        let this = unsafe { &*napi.cast::<Self>() };
-        // Netpoll only frees what was sent, and there is no such thing.
-        let limit = u32::try_from(budget).unwrap_or(0);
-        if limit == 0 {
-            return 0;
-        }
-        // SAFETY: By the type invariant; softirqs are off, and `process` is ours.
-        let taken = unsafe {
-            let program = this.owner.as_ref().program.load();
-            this.deliver(limit, program)
-        };
-        this.polls.bump();
-        if taken >= limit {
-            return budget;
-        }
-        let taken = taken as c_int;
-        // SAFETY: In the poll function, with less than the budget used, once.
-        if unsafe { nb::napi_complete_done(napi, taken) } {
-            this.armed.set(1);
-            // Whoever has put a packet in and has not seen this leaves it to us.
-            // SAFETY: A barrier, then a length.
-            let more = unsafe {
-                nb::smp_mb();
-                nb::skb_queue_len(this.input.get()) != 0
-            };
-            if more {
-                this.kick(None);
-            }
-        }
-        taken
-    }
-
-    /// Delivers up to `limit` packets; how many.
-    ///
-    /// # Safety
-    ///
-    /// In the poll function.
-    #[inline(always)]
-    unsafe fn deliver(&self, limit: u32, program: Option<NonNull<nb::bpf_prog>>) -> u32 {
-        let (input, process) = (self.input.get(), self.process.get());
-        let mut taken = 0u32;
-        // SAFETY: Softirqs are off, and `process` is the poll function's.
-        unsafe {
-            // One packet by itself has nothing to be put together with. Once some are with GRO,
-            // everything behind them has to go there.
-            let mut aggregate = nb::skb_queue_len(process) > 1;
-            while taken < limit {
-                let mut skb = nb::__skb_dequeue(process);
-                if skb.is_null() {
-                    if nb::skb_queue_len(input) == 0 {
-                        break;
-                    }
-                    nb::skb_queue_lock(input);
-                    skb = nb::__skb_dequeue(input);
-                    if nb::skb_queue_len(input) != 0 {
-                        nb::skb_queue_splice(input, process);
-                        aggregate = true;
-                    }
-                    nb::skb_queue_unlock(input);
-                }
-                let Some(skb) = NonNull::new(skb) else { break };
-                taken = taken.wrapping_add(1);
-                self.receive(skb, program, aggregate);
-            }
-            if aggregate {
-                // `done` means delivered: nothing stays with GRO.
-                nb::napi_gro_flush(self.napi.get());
-            }
-        }
-        self.done.set(self.done.get().wrapping_add(taken));
-        taken
-    }
-
-    /// The timer: the batch ends. Hard interrupt.
-    unsafe extern "C" fn time_is_over(timer: *mut nb::hrtimer) -> nb::hrtimer_restart {
-        // SAFETY: Set up as the member of a queue, which cancels it before it goes.
-        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(timer), Self, timer) };
-        // SAFETY: Reads a length.
-        let len = unsafe { nb::skb_queue_len(this.input.get()) };
-        this.held.set(0);
-        if len != 0 {
-            this.expired.add(1);
-            // Whether the sender goes on.
-            let mut slept = 0;
-            // SAFETY: Valid for reads; the current task.
-            let (holder, current) = unsafe {
-                (
-                    nb::read_once_ptr(this.holder.get().cast()),
-                    nb::current_task(&mut slept),
-                )
-            };
-            if holder.cast_const() != current {
-                this.in_vain.set(1);
-            }
-            // SAFETY: By the type invariant.
-            let there = unsafe { this.owner.as_ref() }.home(this);
-            this.kick(there);
-        }
-        nb::hrtimer_restart::HRTIMER_NORESTART
-    }
-
-    /// On the CPU that is to poll. Interrupts off.
-    unsafe extern "C" fn called(this: *mut c_void) {
-        // SAFETY: Asked for by `kick()`, which has made the NAPI scheduled: it does not go before it
-        // has run.
-        unsafe { nb::__napi_schedule_irqoff((*this.cast::<Self>()).napi.get()) };
     }
 }
 

@@ -19,13 +19,13 @@ use super::{
     queue::{
         Added,
         PollFn,
-        Queue,
-        Word, //
+        Queue, //
     },
     steer::{
         Direction,
         Steer, //
-    }, //
+    },
+    word::Word, //
 };
 use crate::{
     skb::DropReason,
@@ -69,7 +69,11 @@ impl Queues {
     ///
     /// `dev` must be a registered device with room for so many queues, at least one, which does not
     /// end before the returned value. `poll` must be [`Queue::poll`].
-    pub(super) unsafe fn new(dev: NonNull<nb::net_device>, count: u32, poll: PollFn) -> Result<Pin<KBox<Self>>> {
+    pub(super) unsafe fn new(
+        dev: NonNull<nb::net_device>,
+        count: u32,
+        poll: PollFn,
+    ) -> Result<Pin<KBox<Self>>> {
         let first = Coalesce::DEFAULT;
         let mut this = KBox::pin(
             Self {
@@ -191,7 +195,7 @@ impl Queues {
             }
             Added::Full => {
                 queue.dropped_one();
-                // SAFETY: Still ours.
+                // SAFETY: It was not put in, so it is still ours to give away.
                 unsafe { self.drop(skb) };
                 return false;
             }
@@ -247,8 +251,5 @@ fn sender() -> Sender {
     let mut slept = 0;
     // SAFETY: Reads the current task.
     let task = unsafe { nb::current_task(&mut slept) } as usize;
-    Sender {
-        task,
-        slept: slept as usize,
-    }
+    Sender { task, slept }
 }

@@ -12,7 +12,8 @@ use kernel::prelude::*;
 use net_bindings as nb;
 
 /// Entries; flows with the same one send each other's packets to the wrong CPU.
-const FLOWS: usize = 1024;
+const FLOWS: usize = 2 << BITS;
+const BITS: u32 = 9;
 
 /// The CPUs of both ends of each flow. An entry is `CPU + 1`, or 0.
 pub(super) struct Steer(KVec<UnsafeCell<u32>>);
@@ -65,7 +66,7 @@ impl Direction {
         let hash = (from ^ to)
             .wrapping_add(from.wrapping_add(to))
             .wrapping_mul(0x61c8_8646_80b5_83eb);
-        let pair = (hash >> 55) as usize;
+        let pair = (hash >> (u64::BITS - BITS)) as usize;
         Some(Self((pair << 1) | usize::from(from < to)))
     }
 
@@ -74,8 +75,6 @@ impl Direction {
         Self(self.0 ^ 1)
     }
 }
-
-const _: () = assert!(2 << (64 - 55) == FLOWS);
 
 #[inline(always)]
 fn word(packet: &[u8], at: usize) -> Option<u32> {

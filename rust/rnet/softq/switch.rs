@@ -126,6 +126,11 @@ impl Switch {
         }
     }
 
+    /// How many queues the device was allocated with.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
     /// Whether the device has queues now. May be old when it returns, unless RTNL is held.
     pub fn is_on(&self) -> bool {
         !self.queues.load(Relaxed).is_null()
@@ -160,7 +165,12 @@ impl Switch {
         // SAFETY: By the requirement, under RTNL. The device had room for so many from the start.
         let queues = unsafe {
             let queues = Queues::new(dev, self.count, self.poll)?;
-            to_result(nb::netif_set_real_num_rx_queues(dev.as_ptr(), self.count))?;
+            nb::netdev_set_num_rx_queues(dev.as_ptr(), self.count);
+            let set = to_result(nb::netif_set_real_num_rx_queues(dev.as_ptr(), self.count));
+            if let Err(err) = set {
+                nb::netdev_set_num_rx_queues(dev.as_ptr(), 1);
+                return Err(err);
+            }
             queues
         };
         // SAFETY: Not moved; made a box again in `free()`.
@@ -196,7 +206,7 @@ impl Switch {
     ///
     /// `dev` must be the switch's device, with queues.
     unsafe fn stop(&self, dev: NonNull<nb::net_device>, _rtnl: &Rtnl) -> Result {
-        // SAFETY: Under RTNL.
+        // SAFETY: Under RTNL, which who frees the queues holds.
         let queues = unsafe { self.queues() }.ok_or(ENODEV)?;
         if queues.program.is_set() {
             return Err(EBUSY);
@@ -219,6 +229,7 @@ impl Switch {
             nb::xdp_set_features_flag(dev.as_ptr(), 0);
             to_result(nb::netif_set_real_num_rx_queues(dev.as_ptr(), 1))
                 .unwrap_or_else(|_| pr_err!("the device keeps its queues in sysfs\n"));
+            nb::netdev_set_num_rx_queues(dev.as_ptr(), 1);
         }
         for queue in queues.queues.iter().skip(1) {
             queue.disable();
@@ -243,7 +254,7 @@ impl Switch {
             unsafe { nb::synchronize_net() };
             wait(idle)?;
             let before = put_in();
-            // SAFETY: As above.
+            // SAFETY: Process context. Who has found such a packet meanwhile has put its own in.
             unsafe { nb::synchronize_net() };
             if idle() && put_in() == before {
                 return Ok(());
@@ -282,7 +293,7 @@ impl Switch {
 
     /// The device goes: no callback that could put packets in runs any more. RTNL.
     pub(crate) fn gone(&self) {
-        // SAFETY: Under RTNL.
+        // SAFETY: Under RTNL, which who else frees the queues holds.
         if let Some(queues) = unsafe { self.queues() } {
             for queue in &queues.queues {
                 queue.disable();

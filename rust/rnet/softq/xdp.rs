@@ -78,12 +78,8 @@ pub(super) unsafe extern "C" fn xdp_xmit(
     }
     // SAFETY: Called with softirqs off inside an RCU read-side section on a registered device. The
     // first of the frames are given away, as many as we return.
-    let (queues, mut frames) = unsafe {
-        (
-            of(dev),
-            Frames::new(frames, u32::try_from(n).unwrap_or(0)),
-        )
-    };
+    let (queues, mut frames) =
+        unsafe { (of(dev), Frames::new(frames, u32::try_from(n).unwrap_or(0))) };
     let Ok((_, queues)) = queues else {
         return ENXIO.to_errno();
     };
