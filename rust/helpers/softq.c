@@ -157,6 +157,11 @@ __rnet_helper void rnet_helper_napi_gro_flush(struct napi_struct *napi)
 /* A program's verdict on a packet of the stack; true: pass it on. */
 __rnet_helper bool rnet_helper_xdp_run_skb(const struct bpf_prog *prog, struct sk_buff **skb)
 {
+	/* As __netif_receive_skb_core() does before; cpumap relies on the length. */
+	skb_reset_network_header(*skb);
+	if (!skb_transport_header_was_set(*skb))
+		skb_reset_transport_header(*skb);
+	skb_reset_mac_len(*skb);
 	return do_xdp_generic(prog, skb) == XDP_PASS;
 }
 

@@ -165,18 +165,17 @@ impl<T: Driver> Builder<T> {
         if !slot.load(Relaxed).is_null() {
             return Err(EEXIST);
         }
-        let off = softq::Tables::new(
-            Adapter::<T>::OPS,
-            T::ETHTOOL.map_or(core::ptr::null(), |table| table.as_raw()),
-        );
         // SAFETY: A device of our own; the number does not change.
         let count = unsafe { nb::netdev_num_rx_queues(dev) };
-        let switch = softq::Switch::new::<T>(off, count);
+        let switch = softq::Switch::new::<T>(count);
         let switch = Arc::new(switch, GFP_KERNEL)?;
         slot.store(Arc::into_raw(switch.clone()).cast_mut(), Relaxed);
         // SAFETY: A device of our own, not registered. The switch says the truth when it is on, and
         // `Priv::take_switch()` before the device is freed.
-        unsafe { nb::netdev_set_num_rx_queues(dev, 1) };
+        unsafe {
+            nb::netdev_set_num_rx_queues(dev, 1);
+            softq::Tables::without_queues::<T>().install(dev);
+        }
         Ok((self, switch))
     }
 

@@ -30,8 +30,11 @@ use crate::{
     text::Text, //
 };
 
+/// The name of a counter, and its value.
+type Counter = (&'static str, fn(&Queue) -> u64);
+
 /// What each queue counts, in the order of `ethtool -S`.
-const COUNTERS: [(&str, fn(&Queue) -> u64); 5] = [
+const COUNTERS: [Counter; 5] = [
     ("packets", |queue| queue.done().into()),
     ("polls", |queue| queue.polls.get()),
     ("batches", |queue| queue.batches.get()),

@@ -130,12 +130,12 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// `ethtool` must point to a constant, or be null.
-    pub(crate) const fn new(
-        ops: &'static nb::net_device_ops,
-        ethtool: *const nb::ethtool_ops,
-    ) -> Self {
-        Self { ops, ethtool }
+    /// Those of a driver `T` with its queues off: they have been a device's from the start.
+    pub(crate) fn without_queues<T: Driver>() -> Self {
+        Self {
+            ops: Callbacks::<T>::OFF,
+            ethtool: T::ETHTOOL.map_or(core::ptr::null(), |table| table.as_raw()),
+        }
     }
 
     /// Those of a driver `T` with its queues on.
@@ -148,8 +148,8 @@ impl Tables {
 
     /// # Safety
     ///
-    /// Under RTNL, on a device of the driver that the tables are for.
-    unsafe fn install(&self, dev: *mut nb::net_device) {
+    /// Under RTNL or before registration, on a device of the driver that the tables are for.
+    pub(crate) unsafe fn install(&self, dev: *mut nb::net_device) {
         // SAFETY: By the requirement. Both are constants of this module's text, which the device
         // does not outlive.
         unsafe {
@@ -163,6 +163,13 @@ impl Tables {
 struct Callbacks<T: Driver>(core::marker::PhantomData<T>);
 
 impl<T: Driver> Callbacks<T> {
+    /// The core makes ready for `ndo_xdp_xmit` when a device is registered, not later. Without
+    /// queues the device does not offer it (`dev->xdp_features`).
+    const OFF: &'static nb::net_device_ops = &nb::net_device_ops {
+        ndo_xdp_xmit: Some(xdp::xdp_xmit),
+        ..*netdev::table::<T>()
+    };
+
     const OPS: &'static nb::net_device_ops = &nb::net_device_ops {
         ndo_start_xmit: Some(Self::start_xmit),
         ndo_fix_features: Some(xdp::fix_features::<T>),

@@ -89,12 +89,12 @@ fn wait(done: impl Fn() -> bool) -> Result {
 }
 
 impl Switch {
-    pub(crate) fn new<T: Driver>(off: Tables, count: u32) -> Self {
+    pub(crate) fn new<T: Driver>(count: u32) -> Self {
         // INVARIANT: No device, no queues.
         Self {
             dev: Atomic::new(null_mut()),
             queues: Atomic::new(null_mut()),
-            off,
+            off: Tables::without_queues::<T>(),
             on: Tables::with_queues::<T>(),
             count,
             poll: Callbacks::<T>::poll,
