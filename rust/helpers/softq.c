@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/etherdevice.h>
 #include <linux/filter.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -49,6 +50,12 @@ __rnet_helper void rnet_helper_skb_queue_splice(struct sk_buff_head *from,
 						struct sk_buff_head *to)
 {
 	skb_queue_splice_tail_init(from, to);
+}
+
+/* The header that eth_type_trans() has taken off. */
+__rnet_helper void rnet_helper_skb_push_ethernet(struct sk_buff *skb)
+{
+	__skb_push(skb, ETH_HLEN);
 }
 
 __rnet_helper struct sock *rnet_helper_skb_sk(const struct sk_buff *skb)

@@ -166,7 +166,7 @@ impl<T: Driver> Callbacks<T> {
     /// The core makes ready for `ndo_xdp_xmit` when a device is registered, not later. Without
     /// queues the device does not offer it (`dev->xdp_features`).
     const OFF: &'static nb::net_device_ops = &nb::net_device_ops {
-        ndo_xdp_xmit: Some(xdp::xdp_xmit),
+        ndo_xdp_xmit: Some(xdp::xdp_xmit::<T>),
         ..*netdev::table::<T>()
     };
 
@@ -175,7 +175,7 @@ impl<T: Driver> Callbacks<T> {
         ndo_fix_features: Some(xdp::fix_features::<T>),
         ndo_set_features: Some(Self::set_features),
         ndo_bpf: Some(xdp::bpf),
-        ndo_xdp_xmit: Some(xdp::xdp_xmit),
+        ndo_xdp_xmit: Some(xdp::xdp_xmit::<T>),
         ..*netdev::table::<T>()
     };
 

@@ -6,7 +6,10 @@
 //! program sees it as it sees packets elsewhere in the kernel (`do_xdp_generic()`, as tun does for
 //! such), but in the NAPI: before GRO, and on the queue that netdev-genl and AF_XDP know.
 
-use core::ptr::null_mut;
+use core::ptr::{
+    null_mut,
+    NonNull, //
+};
 
 use kernel::{
     error::from_result,
@@ -17,10 +20,19 @@ use net_bindings as nb;
 
 use super::{
     of,
-    Driver, //
+    Driver,
+    QueueCx, //
 };
 use crate::{
-    netdev::Features,
+    netdev::{
+        self,
+        Device,
+        Features, //
+    },
+    skb::{
+        TxSkb,
+        XmitCx, //
+    },
     xdp::{
         Frames,
         Program, //
@@ -67,7 +79,7 @@ pub(super) unsafe extern "C" fn fix_features<T: Driver>(
     }
 }
 
-pub(super) unsafe extern "C" fn xdp_xmit(
+pub(super) unsafe extern "C" fn xdp_xmit<T: Driver>(
     dev: *mut nb::net_device,
     n: c_int,
     frames: *mut *mut nb::xdp_frame,
@@ -76,10 +88,16 @@ pub(super) unsafe extern "C" fn xdp_xmit(
     if flags & !nb::XDP_XMIT_FLAGS_MASK != 0 {
         return EINVAL.to_errno();
     }
-    // SAFETY: Called with softirqs off inside an RCU read-side section on a registered device. The
-    // first of the frames are given away, as many as we return.
-    let (queues, mut frames) =
-        unsafe { (of(dev), Frames::new(frames, u32::try_from(n).unwrap_or(0))) };
+    // SAFETY: Called with softirqs off inside an RCU read-side section on a registered device of
+    // `T`. The first of the frames are given away, as many as we return.
+    let (device, data, queues, mut frames) = unsafe {
+        (
+            Device::from_raw(dev),
+            netdev::data::<T>(dev),
+            of(dev),
+            Frames::new(frames, u32::try_from(n).unwrap_or(0)),
+        )
+    };
     let Ok((_, queues)) = queues else {
         return ENXIO.to_errno();
     };
@@ -90,14 +108,21 @@ pub(super) unsafe extern "C" fn xdp_xmit(
     while let Some(frame) = frames.next() {
         // SAFETY: The frame is ours, and with the packet afterwards, unless there is none.
         let skb = unsafe { nb::xdp_build_skb_from_frame(frame.as_raw(), dev) };
-        if skb.is_null() {
+        let Some(skb) = NonNull::new(skb) else {
             frames.put_back(frame);
             break;
-        }
+        };
         let _ = frame.into_raw();
-        // SAFETY: In this callback; the packet is ours, received by this device. What is dropped
-        // is counted.
-        unsafe { queues.enqueue(skb, 0) };
+        // SAFETY: As in a transmit callback: softirqs are off inside an RCU read-side section. The
+        // packet is ours alone, and has the header in front of it that was just taken off. The
+        // lifetime is free in the driver's callback, which counts and delivers it as any other.
+        let (xmit, skb) = unsafe {
+            nb::skb_push_ethernet(skb.as_ptr());
+            (XmitCx::new(device), TxSkb::from_raw(skb))
+        };
+        let _ = data
+            .start_xmit_queued(skb, &QueueCx { xmit, queues })
+            .into_raw();
     }
     c_int::try_from(frames.taken()).unwrap_or(c_int::MAX)
 }
