@@ -32,7 +32,7 @@ part() {
 	rsoftnet) RNET_LONG=1 RNET_BOOT_LIMIT=3600 "$here/run-all.sh" rsoftnet/toggle ;;
 	rigb) RNET_LONG=1 RNET_BOOT_LIMIT=7200 "$here/run-all.sh" rigb/ ;;
 	faults) scripts/build.sh --debug && RNET_LONG=1 RNET_BOOT_LIMIT=7200 "$here/run-all.sh" --kernel debug debug/ ;;
-	upstream) "$here/upstream/run.sh" && "$here/upstream/run.sh" --debug ;;
+	upstream) "$here/upstream/run.sh" && scripts/build.sh --debug && "$here/upstream/run.sh" --debug --repeat 1 ;;
 	programs) "$here/programs/run.sh" ;;
 	bench) "$here/bench/run.sh" --check ;;
 	esac

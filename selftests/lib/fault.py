@@ -84,9 +84,8 @@ class Injector:
         return left == 0, error
 
 
-def steps():
-    """1, 2, 3, ...; without RNET_LONG ever fewer from 8 on, as a load or a removal takes seconds here.
-    """
+def steps(each=8, each_long=MOST):
+    """1, 2, 3, ...; from `each` on (with RNET_LONG: `each_long`) ever fewer, as each takes seconds here."""
     nth, start = 1, time.monotonic()
     said = start
     while nth < MOST:
@@ -94,7 +93,7 @@ def steps():
             said = time.monotonic()
             ktap.note("allocation %d, %.0f s" % (nth, said - start))
         yield nth
-        nth += 1 if LONG or nth < 8 else 1 + nth // 4
+        nth += 1 if nth < (each_long if LONG else each) else 1 + nth // 4
     raise ktap.Failure("still allocations left after %d" % MOST)
 
 

@@ -40,13 +40,14 @@ for name in "${names[@]}"; do
 		cp -a "$repo/rust" "$repo/samples" "$tree/"
 		continue
 	fi
-	runner=run-all.sh
+	runner=run-all.sh kernel=stock
+	[[ $tests != debug/* ]] || kernel=debug
 	[[ $tests != "endurance "* ]] || runner=endurance/run.sh tests=${tests#endurance }
 	# shellcheck disable=SC2086 # words
-	if ! "$tree/scripts/build.sh" --stock >>"$log" 2>&1; then
+	if ! "$tree/scripts/build.sh" "--$kernel" >>"$log" 2>&1; then
 		echo "not ok $number $name # it does not build, see $log"
 		((++bad))
-	elif RNET_BOOT_LIMIT=${RNET_BOOT_LIMIT:-300} "$tree/selftests/$runner" $tests >>"$log" 2>&1; then
+	elif RNET_KERNEL=$kernel RNET_BOOT_LIMIT=${RNET_BOOT_LIMIT:-300} "$tree/selftests/$runner" $tests >>"$log" 2>&1; then
 		echo "not ok $number $name # no test notices: $tests"
 		((++bad))
 	elif grep -qE '^(not ok|  ).* status 125' "$log"; then

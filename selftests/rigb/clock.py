@@ -19,8 +19,10 @@ import threading
 import time
 
 import bpf
+import forge
 import kernel
 import ktap
+import net
 import port
 from bpf import R0, R2, R5
 from phc import Clock, SECOND, clock_name
@@ -31,6 +33,8 @@ OFF, ON = 0, 1
 NONE, V1_SYNC, V2_EVENT, V2_SYNC = 0, 4, 12, 13
 PTP = 0x88f7
 MAX_ADJUST = 999999881
+# What is stamped of what is sent.
+TSYNCTXCTL, ENABLED = 0xb614, 0x10
 # How far apart two clocks may be that are read one after the other, while others use the CPUs.
 NEAR = int(30 * 10 ** 6 * ktap.SLOW)
 
@@ -50,6 +54,8 @@ class Stamped(port.Pair):
         with self.side(end):
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
             sock.bind((port.NAMES[end], kind))
+        # Stamps that nobody has read yet take some of it.
+        net.set_buffer(sock, net.SO_RCVBUFFORCE, socket.SO_RCVBUF, 8 << 20)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, flags)
         return sock
 
@@ -123,6 +129,14 @@ def goes_on(pair, what, end=0):
     yield
     now = pair.clocks[end].ahead()
     ktap.check(abs(now - before) < NEAR, "%s: the clock has jumped by %d ns" % (what, now - before))
+
+
+def goes_at(one, ppb, what):
+    """A clock goes faster by so many parts in 10^9."""
+    before, start = one.ahead(), time.monotonic_ns()
+    time.sleep(0.5)
+    gained, passed = one.ahead() - before, time.monotonic_ns() - start
+    ktap.check(abs(gained - passed * ppb // SECOND) < NEAR, "%s: %d ns in %d ns with %d ppb" % (what, gained, passed, ppb))
 
 
 @ktap.case()
@@ -226,10 +240,7 @@ def clock(drivers):
             ktap.check(abs(one.ahead() - before - shift) < NEAR, "%s: not shifted by %d" % (state, shift))
         for ppb in (100000000, -100000000, 500000000, -MAX_ADJUST, MAX_ADJUST):
             one.speed(ppb)
-            before, start = one.ahead(), time.monotonic_ns()
-            time.sleep(0.5)
-            gained, passed = one.ahead() - before, time.monotonic_ns() - start
-            ktap.check(abs(gained - passed * ppb // SECOND) < NEAR, "%s: %d ns in %d ns with %d ppb" % (state, gained, passed, ppb))
+            goes_at(one, ppb, state)
         ktap.fails("ERANGE", "too fast", one.speed, MAX_ADJUST + 1000)
         one.speed(0)
         pair.up()
@@ -262,6 +273,10 @@ def through_changes(drivers):
         ktap.equal("configuration after " + change, pair.ioctl(0, SIOCGHWTSTAMP), (0, ON, V2_EVENT))
         for end in (0, 1):
             pair.both("%s, from port %d" % (change, end), end, 2)
+    pair.clocks[0].speed(500000000)
+    kernel.write("%s/devices/%s/reset" % (port.PCI, pair.devices[0]), "1")
+    pair.wait_link()
+    goes_at(pair.clocks[0], 500000000, "after a reset")
 
 
 @ktap.case()
@@ -308,6 +323,26 @@ def left_over():
     ktap.check(stamped_again() is None or ktap.SLOW > 1, "the stamp was not left over")
     ktap.wait_for("stamps again", stamped_again, 10)
     pair.both("after that")
+
+
+@ktap.case()
+def lost():
+    """A stamp that does not come is given up and counted; who sends meanwhile goes without, who sends then gets one."""
+    pair = Stamped("rigb-rigb")
+    registers = forge.Registers(pair.devices[0])
+    pair.stamp(0, ON, NONE)
+    pair.send(0)
+    ktap.check(pair.sent(0), "no stamp at first")
+    ktap.equal("TSYNCTXCTL", registers.read(TSYNCTXCTL), ENABLED)
+    registers.write(TSYNCTXCTL, 0)
+    for _ in range(2):
+        pair.send(0)
+    ktap.wait_for("a stamp is lost", lambda: pair.statistics_of_stamps(0)["tx_lost"], 5)
+    ktap.equal("stamps meanwhile", pair.sent(0, 0.1), None)
+    registers.write(TSYNCTXCTL, ENABLED)
+    pair.send(0)
+    ktap.check(pair.sent(0), "no stamp after that")
+    ktap.equal("counted", pair.statistics_of_stamps(0), {"tx_pkts": 2, "tx_lost": 1, "tx_err": 1})
 
 
 @ktap.case(limit=120)

@@ -125,6 +125,7 @@ class Unread:
 
     def __init__(self, pair):
         self.pair = pair
+        tools.need("VIRTIO_NET")
         name = port.stranger()
         if not name:
             raise ktap.Skip("boot with port.py hostile")

@@ -19,6 +19,8 @@ import qmp
 import tools
 
 STATUS, LINK_UP = 8, 2
+# How QEMU's devices come and go, unless it is told otherwise.
+HOTPLUG = "HOTPLUG_PCI_ACPI"
 LONG = os.environ.get("RNET_LONG") == "1"
 PLUGS = 50 if LONG else 6 if ktap.SLOW == 1 else 2
 FLAPS = 12 if ktap.SLOW == 1 else 4
@@ -59,6 +61,7 @@ def added(monitor, mac=None):
 @ktap.case(limit=600)
 def unplugged_under_traffic():
     """Pulled and plugged many times, both ends sending; each new one works."""
+    tools.need(HOTPLUG)
     monitor = qmp.Monitor()
     for n in range(PLUGS):
         pair = port.Pair("rigb-rigb")
@@ -81,6 +84,7 @@ def unplugged_under_traffic():
 @ktap.case(limit=200)
 def bad_address():
     """A device whose address is none gets a random one, and the log says so; it works."""
+    tools.need(HOTPLUG)
     monitor = qmp.Monitor()
     device = port.devices()[0]
     port.unbind(device)
@@ -120,10 +124,10 @@ def link_flaps(drivers):
                 times.append(time.monotonic() - start)
     times.sort()
     ktap.note("seen after: median %.2f s, slowest %.2f s" % (times[len(times) // 2], times[-1]))
-    if pair.drivers[0] == "rigb":
-        # The service looks once a second: without the interrupt half of them would take longer.
-        # Some take longer anyway where the machine does something else just then.
-        ktap.check(times[len(times) * 3 // 4] < 0.5 * ktap.SLOW, "%s" % times)
+    if pair.drivers[0] == "rigb" and ktap.SLOW == 1:
+        # The service looks once a second: without the interrupt half of them would take longer. A slow kernel takes
+        # longer than that with it. Some take longer anyway where the machine does something else just then.
+        ktap.check(times[len(times) * 3 // 4] < 0.5, "%s" % times)
     pair.wait_link()
     pair.ping()
     settings = pair.run(0, "ethtool %s")

@@ -17,7 +17,10 @@ while (($#)); do
 		selection+=("$1")
 		reps=${reps:-1}
 		;;
-	--debug) selection+=("$1") ;;
+	--debug)
+		selection+=("$1")
+		export RNET_KERNEL=debug
+		;;
 	# Each test so often in each boot: how often one fails that is unsteady.
 	--times)
 		selection+=("--times=${2:?--times needs a number}")
