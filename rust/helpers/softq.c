@@ -10,9 +10,11 @@
 #include <linux/skbuff.h>
 #include <linux/smp.h>
 #include <net/busy_poll.h>
+#include <net/dst_metadata.h>
 #include <net/gro.h>
 #include <net/sock.h>
 #include <net/xdp.h>
+#include <net/xdp_sock_drv.h>
 
 __rnet_helper void rnet_helper_skb_queue_head_init(struct sk_buff_head *list)
 {
@@ -85,6 +87,17 @@ __rnet_helper void rnet_helper_local_bh_enable(void)
 	local_bh_enable();
 }
 
+__rnet_helper void rnet_helper_cond_resched(void)
+{
+	cond_resched();
+}
+
+/* Whether an AF_XDP socket is bound to a queue. */
+__rnet_helper bool rnet_helper_netdev_has_xsk(struct net_device *dev, u32 queue)
+{
+	return xsk_get_pool_from_qid(dev, queue);
+}
+
 __rnet_helper void rnet_helper_write_once_u32(u32 *ptr, u32 val)
 {
 	WRITE_ONCE(*ptr, val);
@@ -135,7 +148,7 @@ __rnet_helper bool rnet_helper_skb_prepare_gro(struct sk_buff *skb)
 	/* GRO changes the list of fragments, which a clone shares with TCP's own copy. */
 	if (!(skb->dev->features & NETIF_F_GRO) || skb_cloned(skb) || skb->head_frag ||
 	    skb->pp_recycle || skb_zcopy(skb) || skb_get_nfct(skb) ||
-	    skb_has_extensions(skb) || skb_headlen(skb) < 40)
+	    skb_has_extensions(skb) || skb_metadata_dst(skb) || skb_headlen(skb) < 40)
 		return false;
 	if (skb->protocol == htons(ETH_P_IP))
 		protocol = ((const struct iphdr *)skb->data)->protocol;

@@ -174,7 +174,7 @@ impl<T: Driver> Builder<T> {
         // `Priv::take_switch()` before the device is freed.
         unsafe {
             nb::netdev_set_num_rx_queues(dev, 1);
-            softq::Tables::without_queues::<T>().install(dev);
+            switch.prepare(dev);
         }
         Ok((self, switch))
     }

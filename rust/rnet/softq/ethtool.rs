@@ -51,6 +51,9 @@ impl<T: Driver> Table<T> {
         None => zeroed(),
     };
 
+    /// Those without queues. The core wants a table, if only an empty one.
+    pub(super) const OFF: &'static nb::ethtool_ops = &Self::WITHOUT;
+
     pub(super) const OPS: &'static nb::ethtool_ops = &nb::ethtool_ops {
         supported_coalesce_params: nb::ETHTOOL_COALESCE_RX_USECS
             | nb::ETHTOOL_COALESCE_RX_MAX_FRAMES

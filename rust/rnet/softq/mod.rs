@@ -124,17 +124,17 @@ impl QueueCx<'_> {
 
 /// Tables of callbacks that a device is switched to.
 #[derive(Clone, Copy)]
-pub(crate) struct Tables {
+struct Tables {
     ops: &'static nb::net_device_ops,
-    ethtool: *const nb::ethtool_ops,
+    ethtool: &'static nb::ethtool_ops,
 }
 
 impl Tables {
     /// Those of a driver `T` with its queues off: they have been a device's from the start.
-    pub(crate) fn without_queues<T: Driver>() -> Self {
+    fn without_queues<T: Driver>() -> Self {
         Self {
             ops: Callbacks::<T>::OFF,
-            ethtool: T::ETHTOOL.map_or(core::ptr::null(), |table| table.as_raw()),
+            ethtool: ethtool::Table::<T>::OFF,
         }
     }
 
@@ -146,10 +146,20 @@ impl Tables {
         }
     }
 
+    /// Whether the device calls these.
+    ///
+    /// # Safety
+    ///
+    /// Under RTNL, on a valid device.
+    unsafe fn are_of(&self, dev: *mut nb::net_device) -> bool {
+        // SAFETY: By the requirement.
+        core::ptr::eq(unsafe { nb::netdev_ops(dev) }, self.ops)
+    }
+
     /// # Safety
     ///
     /// Under RTNL or before registration, on a device of the driver that the tables are for.
-    pub(crate) unsafe fn install(&self, dev: *mut nb::net_device) {
+    unsafe fn install(&self, dev: *mut nb::net_device) {
         // SAFETY: By the requirement. Both are constants of this module's text, which the device
         // does not outlive.
         unsafe {

@@ -13,12 +13,13 @@ use net_bindings as nb;
 
 /// Flows are told apart by so many values of a hash; those with the same one wait for each other.
 const FLOWS: usize = 1 << BITS;
-const BITS: u32 = 9;
+const BITS: u32 = 12;
 
 /// Where the last packet of a flow is. An entry is `(queue + 1) << 32 | number of the packet`.
 ///
 /// A socket that is used by several threads at once has no order between them, and may lose an
-/// entry of one to the other.
+/// entry of one to the other; so may two flows that have the same entry and send at the same moment
+/// on two CPUs. One of them can be overtaken by itself then, if it changes its CPU just after.
 pub(super) struct Order(KVec<UnsafeCell<u64>>);
 
 // SAFETY: Entries are read and written whole.
@@ -68,6 +69,19 @@ impl Order {
             return None;
         }
         Some(queue)
+    }
+
+    /// Flows may leave the queues from `active` on, which are empty: numbers wrap, and those of a
+    /// queue that is not used stand still.
+    pub(super) fn forget(&self, active: u32) {
+        for entry in &self.0 {
+            // SAFETY: Valid for reads and writes.
+            unsafe {
+                if (nb::read_once_u64(entry.get()) >> 32) as u32 > active {
+                    nb::write_once_u64(entry.get(), 0);
+                }
+            }
+        }
     }
 
     /// Packet `number` of `queue` is the last one of the flow.

@@ -13,36 +13,71 @@ use kernel::{
 };
 use net_bindings as nb;
 
-use super::queue::Queue;
+use super::queue::{
+    Queue,
+    State, //
+};
+use crate::skb::DropReason;
+
+/// After so many rounds a queue that is being closed takes nothing more.
+const ROUNDS: u32 = 64;
 
 impl Queue {
-    /// Delivers what waits until nothing does, and takes nothing more.
+    /// Delivers what waits until nothing does, and takes nothing more. If it does not come to an
+    /// end, what comes then is dropped as if there was no room.
     ///
     /// # Safety
     ///
     /// The NAPI must be disabled. Process context.
     pub(super) unsafe fn close(&self) {
-        // SAFETY: With softirqs off, as `add()`. By the requirement nobody else takes packets out.
-        unsafe {
-            nb::local_bh_disable();
-            loop {
+        for round in 0u32.. {
+            // SAFETY: With softirqs off, as `add()`. By the requirement nobody else takes packets
+            // out.
+            unsafe {
+                nb::local_bh_disable();
                 let input = self.input.get();
                 nb::skb_queue_lock(input);
                 nb::skb_queue_splice(input, self.process.get());
                 let empty = nb::skb_queue_len(self.process.get()) == 0;
-                *self.closed.get() = empty;
-                nb::skb_queue_unlock(input);
                 if empty {
-                    break;
+                    *self.state.get() = State::Closed;
+                } else if round >= ROUNDS {
+                    *self.state.get() = State::Closing;
                 }
+                nb::skb_queue_unlock(input);
                 let mut n = 0u32;
                 while let Some(skb) = NonNull::new(nb::__skb_dequeue(self.process.get())) {
                     self.receive(skb, None, false);
                     n = n.wrapping_add(1);
                 }
                 self.done.set(self.done.get().wrapping_add(n));
+                nb::local_bh_enable();
+                if empty {
+                    break;
+                }
+                nb::cond_resched();
             }
-            nb::local_bh_enable();
+        }
+    }
+
+    /// Drops what waits.
+    ///
+    /// # Safety
+    ///
+    /// The NAPI must be the caller's, or not be there. Softirqs off.
+    pub(super) unsafe fn purge(&self) {
+        // SAFETY: By the requirement.
+        unsafe {
+            let input = self.input.get();
+            nb::skb_queue_lock(input);
+            nb::skb_queue_splice(input, self.process.get());
+            nb::skb_queue_unlock(input);
+            let mut n = 0u32;
+            while let Some(skb) = NonNull::new(nb::__skb_dequeue(self.process.get())) {
+                nb::dev_kfree_skb_any_reason(skb.as_ptr(), DropReason::DEV_READY.as_raw());
+                n = n.wrapping_add(1);
+            }
+            self.done.set(self.done.get().wrapping_add(n));
         }
     }
 
@@ -98,8 +133,14 @@ impl Queue {
         }
         // SAFETY: By the type invariant; softirqs are off, and `process` is ours.
         let taken = unsafe {
-            let program = this.owner.as_ref().program.load();
-            this.deliver(limit, program)
+            let owner = this.owner.as_ref();
+            // The protocols have left a device that is being unregistered, as `flush_backlog()` knows.
+            if nb::netdev_is_registered(owner.dev.as_ptr()) {
+                this.deliver(limit, owner.program.load())
+            } else {
+                this.purge();
+                0
+            }
         };
         this.polls.bump();
         if taken >= limit {
@@ -167,9 +208,11 @@ impl Queue {
     pub(super) unsafe extern "C" fn time_is_over(timer: *mut nb::hrtimer) -> nb::hrtimer_restart {
         // SAFETY: Set up as the member of a queue, which cancels it before it goes.
         let this = unsafe { &*kernel::container_of!(Opaque::cast_from(timer), Self, timer) };
-        // SAFETY: Reads a length.
+        // First: who has put a packet in and found the timer running is seen below, and who comes
+        // later starts it again.
+        this.held.swap(0);
+        // SAFETY: The list is valid; its length is read once.
         let len = unsafe { nb::skb_queue_len(this.input.get()) };
-        this.held.set(0);
         if len != 0 {
             this.expired.add(1);
             // Whether the sender goes on.

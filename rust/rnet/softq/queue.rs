@@ -29,10 +29,20 @@ use super::{
     },
     Queues, //
 };
-use crate::skb::DropReason;
 
 /// A NAPI's poll function that is [`Queue::poll`].
 pub(super) type PollFn = unsafe extern "C" fn(*mut nb::napi_struct, c_int) -> c_int;
+
+/// Whether a queue takes packets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It does.
+    Open,
+    /// It is being closed, and has no room any more.
+    Closing,
+    /// It takes none, and is empty.
+    Closed,
+}
 
 /// What became of a packet.
 pub(super) enum Added {
@@ -52,7 +62,7 @@ pub(super) enum Added {
 ///
 /// `owner` outlives it. If `napi_added`, `napi` was added to the owner's device, and is deleted
 /// with this value. `process` is reached by who owns the NAPI, or has disabled it.
-/// `streams`, `closed` and `tail` are written with the lock of `input` held.
+/// `streams`, `state` and `tail` are written with the lock of `input` held.
 #[repr(C)]
 pub(super) struct Queue {
     /// First, so that both have the same address.
@@ -71,7 +81,7 @@ pub(super) struct Queue {
     pub(super) in_vain: Word,
     /// Who has sent the last packet that is held back.
     pub(super) holder: UnsafeCell<usize>,
-    pub(super) closed: UnsafeCell<bool>,
+    pub(super) state: UnsafeCell<State>,
     streams: UnsafeCell<Streams>,
     /// Packets put in, and packets delivered.
     tail: Word,
@@ -114,7 +124,7 @@ impl Queue {
                 held: Word::new(0),
                 in_vain: Word::new(0),
                 holder: UnsafeCell::new(0),
-                closed: UnsafeCell::new(false),
+                state: UnsafeCell::new(State::Open),
                 streams: UnsafeCell::new(Streams::new()),
                 tail: Word::new(0),
                 done: Word::new(0),
@@ -188,10 +198,13 @@ impl Queue {
         unsafe {
             nb::skb_queue_lock(input);
             let len = nb::skb_queue_len(input);
-            if len >= limit || *self.closed.get() {
-                let closed = *self.closed.get();
+            let state = *self.state.get();
+            if len >= limit || state != State::Open {
                 nb::skb_queue_unlock(input);
-                return if closed { Added::Closed } else { Added::Full };
+                return match state {
+                    State::Closed => Added::Closed,
+                    State::Open | State::Closing => Added::Full,
+                };
             }
             nb::__skb_queue_tail(input, skb);
             let number = self.tail.get().wrapping_add(1);
@@ -287,11 +300,9 @@ impl Drop for Queue {
         unsafe {
             nb::hrtimer_cancel(self.timer.get());
             nb::netif_napi_del(self.napi.get());
-            for list in [self.input.get(), self.process.get()] {
-                while let Some(skb) = NonNull::new(nb::__skb_dequeue(list)) {
-                    nb::dev_kfree_skb_any_reason(skb.as_ptr(), DropReason::DEV_READY.as_raw());
-                }
-            }
+            nb::local_bh_disable();
+            self.purge();
+            nb::local_bh_enable();
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) const LIMIT: (u32, u32, u32) = (1024, 64, 16384);
 pub(super) struct Queues {
     pub(super) dev: NonNull<nb::net_device>,
     pub(super) queues: KVec<Pin<KBox<Queue>>>,
-    order: Order,
+    pub(super) order: Order,
     steer: Steer,
     /// How many of them packets go to.
     active: Word,
@@ -156,6 +156,7 @@ impl Queues {
         let (cpu, softirq) = unsafe {
             // Netpoll: the queue's lock may be held by whom it has interrupted.
             if nb::irqs_disabled() {
+                nb::skb_orphan(skb);
                 return nb::__netif_rx(skb) == nb::NET_RX_SUCCESS as i32;
             }
             (nb::smp_processor_id(), nb::in_serving_softirq())
@@ -172,7 +173,8 @@ impl Queues {
                 .filter(|&to| to < active)
                 .unwrap_or(want);
         }
-        let flow = Flow::of(sock);
+        // What belongs to no socket is in the order of its CPU, as in the backlog.
+        let flow = Flow::of(if sock == 0 { !(cpu as usize) } else { sock });
         if self.queues.len() > 1 {
             let done = |queue| Some(self.queues.get(queue as usize)?.done());
             want = self.order.bound_to(flow, done).unwrap_or(want);
@@ -191,7 +193,10 @@ impl Queues {
             Added::Now(number) => (number, true),
             Added::Closed => {
                 // SAFETY: Still ours; softirqs are off.
-                return unsafe { nb::__netif_rx(skb) } == nb::NET_RX_SUCCESS as i32;
+                return unsafe {
+                    nb::skb_orphan(skb);
+                    nb::__netif_rx(skb) == nb::NET_RX_SUCCESS as i32
+                };
             }
             Added::Full => {
                 queue.dropped_one();

@@ -14,7 +14,6 @@ use core::ptr::{
 };
 
 use kernel::{
-    cpu::CpuId,
     error::to_result,
     prelude::*,
     sync::atomic::{
@@ -64,6 +63,7 @@ const XDP_FEATURES: u32 = nb::netdev_xdp_act_NETDEV_XDP_ACT_BASIC
 pub struct Switch {
     dev: Atomic<*mut nb::net_device>,
     queues: Atomic<*mut Queues>,
+    changing: Atomic<bool>,
     off: Tables,
     on: Tables,
     /// How many receive queues the device has room for.
@@ -94,11 +94,22 @@ impl Switch {
         Self {
             dev: Atomic::new(null_mut()),
             queues: Atomic::new(null_mut()),
+            changing: Atomic::new(false),
             off: Tables::without_queues::<T>(),
             on: Tables::with_queues::<T>(),
             count,
             poll: Callbacks::<T>::poll,
         }
+    }
+
+    /// Gives a device the callbacks that it has without queues.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be the device that is built with this switch, not registered.
+    pub(crate) unsafe fn prepare(&self, dev: *mut nb::net_device) {
+        // SAFETY: By the requirement.
+        unsafe { self.off.install(dev) };
     }
 
     /// The device is registered. RTNL.
@@ -142,20 +153,30 @@ impl Switch {
     /// # Errors
     ///
     /// `ENODEV` while the device is not registered; `ENOMEM`; `EBUSY` when queues are to be taken
-    /// away that an XDP program is attached to; `ETIMEDOUT` if packets that were sent before
+    /// away that an XDP program is attached to or an AF_XDP socket is bound to, when the device's
+    /// transmit path is taken over, and while it is being switched; `ETIMEDOUT` if packets that were sent before
     /// are not delivered within two seconds. The device is as it was then.
     pub fn set(&self, on: bool, rtnl: &Rtnl) -> Result {
         let dev = NonNull::new(self.dev.load(Relaxed)).ok_or(ENODEV)?;
         if on == self.is_on() {
             return Ok(());
         }
-        if on {
-            // SAFETY: By the type invariant.
-            unsafe { self.start(dev, rtnl) }
-        } else {
-            // SAFETY: By the type invariant.
-            unsafe { self.stop(dev, rtnl) }
+        // Somebody else has exchanged the tables; or this is called by what is told of a change.
+        let now = if on { &self.off } else { &self.on };
+        // SAFETY: By the type invariant, under RTNL.
+        if unsafe { !now.are_of(dev.as_ptr()) } || self.changing.xchg(true, Full) {
+            return Err(EBUSY);
         }
+        // SAFETY: By the type invariant.
+        let done = unsafe {
+            if on {
+                self.start(dev, rtnl)
+            } else {
+                self.stop(dev, rtnl)
+            }
+        };
+        self.changing.store(false, Release);
+        done
     }
 
     /// # Safety
@@ -208,7 +229,11 @@ impl Switch {
     unsafe fn stop(&self, dev: NonNull<nb::net_device>, _rtnl: &Rtnl) -> Result {
         // SAFETY: Under RTNL, which who frees the queues holds.
         let queues = unsafe { self.queues() }.ok_or(ENODEV)?;
-        if queues.program.is_set() {
+        let sockets = (0..self.count).any(|queue| {
+            // SAFETY: Under RTNL; the device has these queues.
+            unsafe { nb::netdev_has_xsk(dev.as_ptr(), queue) }
+        });
+        if queues.program.is_set() || sockets {
             return Err(EBUSY);
         }
         let (active, steering) = (queues.active(), queues.steering.get());
@@ -254,9 +279,13 @@ impl Switch {
             unsafe { nb::synchronize_net() };
             wait(idle)?;
             let before = put_in();
+            if !idle() {
+                continue;
+            }
             // SAFETY: Process context. Who has found such a packet meanwhile has put its own in.
             unsafe { nb::synchronize_net() };
-            if idle() && put_in() == before {
+            if put_in() == before && idle() {
+                queues.order.forget(active);
                 return Ok(());
             }
         }
@@ -315,11 +344,16 @@ impl Drop for Switch {
 fn backlogs_drained() -> Result {
     for cpu in percpu::possible_cpus() {
         let until = Softnet::read(cpu).enqueued();
-        wait(|| is_past(cpu, until))?;
+        wait(|| is_past(&Softnet::read(cpu), until))?;
     }
     Ok(())
 }
 
-fn is_past(cpu: CpuId, until: u32) -> bool {
-    Softnet::read(cpu).dequeued().wrapping_sub(until) as i32 >= 0
+fn is_past(now: &Softnet, until: u32) -> bool {
+    if cfg!(CONFIG_RPS) {
+        now.dequeued().wrapping_sub(until) as i32 >= 0
+    } else {
+        // Nobody counts there.
+        now.input_qlen() == 0 && now.process_qlen() == 0 && !now.scheduled()
+    }
 }
