@@ -212,28 +212,27 @@ impl<T: Driver> Callbacks<T> {
         skb: *mut nb::sk_buff,
         dev: *mut nb::net_device,
     ) -> nb::netdev_tx_t {
-        // SAFETY: Called with softirqs off inside an RCU-bh read-side section on a registered
-        // device of `T`, which has a switch; unregistration waits for such sections, and so does
-        // the switch before it frees the queues.
-        let (device, data, queues) = unsafe {
-            (
-                Device::from_raw(dev),
-                netdev::data::<T>(dev),
-                netdev::switch(dev).and_then(|switch| switch.queues()),
-            )
+        // SAFETY: Called with softirqs off inside an RCU-bh read-side section on a registered device
+        // of `T`, which has a switch; unregistration waits for such sections, and so does the
+        // switch before it frees the queues.
+        let queues = unsafe { netdev::switch(dev).and_then(|switch| switch.queues()) };
+        let Some(queues) = queues else {
+            // They have been switched off meanwhile.
+            return match netdev::table::<T>().ndo_start_xmit {
+                // SAFETY: As called by the core.
+                Some(plain) => unsafe { plain(skb, dev) },
+                None => nb::netdev_tx_NETDEV_TX_BUSY,
+            };
         };
+        // SAFETY: In the callback, on a registered device of `T`, which has its data.
+        let (device, data) = unsafe { (Device::from_raw(dev), netdev::data::<T>(dev)) };
         // SAFETY: This is the callback, and the context does not outlive it.
         let xmit = unsafe { XmitCx::new(device) };
         // SAFETY: The core hands over the packet, which is never null. It is not shared, because
         // the builder clears IFF_TX_SKB_SHARING. The lifetime is free in the driver's callback.
         let skb = unsafe { TxSkb::from_raw(NonNull::new_unchecked(skb)) };
-        match queues {
-            Some(queues) => data
-                .start_xmit_queued(skb, &QueueCx { xmit, queues })
-                .into_raw(),
-            // They are being switched off.
-            None => data.start_xmit(skb, &xmit).into_raw(),
-        }
+        data.start_xmit_queued(skb, &QueueCx { xmit, queues })
+            .into_raw()
     }
 }
 
