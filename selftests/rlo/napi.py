@@ -157,16 +157,25 @@ def not_adaptive():
     receiver.setblocking(False)
     # TCP and discovery may have left something.
     time.sleep(0.05)
-    for i in range(7):
-        sender.send(net.datagram(i, 64))
-    early = ktap.error_of(receiver.recv, 100)
-    sender.send(net.datagram(7, 64))
-    receiver.settimeout(5 * ktap.SLOW)
-    for i in range(8):
-        net.check_datagram(receiver.recv(100), i, 64)
-    # On a slow machine the 10 ms may be over before the seventh was sent.
-    if ktap.SLOW == 1:
+    # On a slow machine the 10 ms may be over before the seventh was sent: it is tried again.
+    for _ in range(20):
+        receiver.setblocking(False)
+        expired = counters()["expired"]
+        for i in range(7):
+            sender.send(net.datagram(i, 64))
+        came = []
+        early = ktap.error_of(lambda: came.append(receiver.recv(100)))
+        in_time = counters()["expired"] == expired
+        sender.send(net.datagram(7, 64))
+        receiver.settimeout(5 * ktap.SLOW)
+        for i in range(8):
+            net.check_datagram(came[i] if i < len(came) else receiver.recv(100), i, 64)
+        if in_time:
+            break
+    if in_time:
         ktap.equal("before the batch was full", early, "EAGAIN")
+    else:
+        ktap.note("this machine is too slow to see seven packets wait")
     sender.send(net.datagram(8, 64))
     net.check_datagram(receiver.recv(100), 8, 64)
 
