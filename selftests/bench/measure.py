@@ -81,8 +81,12 @@ class Bench:
 
     def enter(self, mode):
         """The namespace of a mode, with its path."""
-        if mode in ("rlo", "napi"):
-            self.beyond.enter(delivery="napi" if mode == "napi" else "backlog")
+        if mode in rows.BEYOND[1:]:
+            self.beyond.enter(delivery="backlog" if mode == "rlo" else "napi")
+            if mode == "rlo":
+                self.tools.steered = False  # gone with the queues
+            else:
+                self.tools.steer(mode == "steered")
             return self.beyond
         side = self.rlos if mode == "replacement" else self.kernels
         side.enter(None if mode == "replacement" else int(mode == "takeover"))
@@ -151,8 +155,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=0, help="make samples take about that long")
     parser.add_argument("--reps", type=int, nargs=2, default=(5, 15))
     parser.add_argument("--netns", type=int, default=0)
+    parser.add_argument("--several", action="store_true", help="also the rows for more than one CPU")
     args = parser.parse_args()
-    chosen = [row for row in rows.ROWS if fnmatch.fnmatch(row.key, args.rows)]
+    chosen = [row for row in rows.of_lane(args.several) if fnmatch.fnmatch(row.key, args.rows)]
     # Deferred work after boot halves the first two seconds.
     time.sleep(max(0.0, 4 - float(pathlib.Path("/proc/uptime").read_text(encoding="ascii").split()[0])))
     subprocess.run(["modprobe", "pktgen"], check=False)

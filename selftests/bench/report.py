@@ -7,14 +7,14 @@ import statistics
 import driver
 import rows
 
-COLORS = {"lo": "lo", "takeover": "take", "replacement": "repl", "rlo": "take", "napi": "repl"}
+COLORS = {"lo": "lo", "takeover": "take", "replacement": "repl", "rlo": "take", "napi": "repl", "steered": "steer"}
 
 CSS = """
 :root { color-scheme: light dark; --fg: #1c1c1e; --dim: #6b7280; --bg: #ffffff; --line: #d9dce1; --box: #f5f6f8;
-  --lo: #9aa1ac; --take: #1f77b4; --repl: #d9792b; --bad: #c0392b; }
+  --lo: #9aa1ac; --take: #1f77b4; --repl: #d9792b; --steer: #2a9d5c; --bad: #c0392b; }
 @media (prefers-color-scheme: dark) {
   :root { --fg: #e6e7ea; --dim: #9aa1ac; --bg: #16181c; --line: #363b44; --box: #1f2228;
-    --lo: #7d8590; --take: #5aa9e6; --repl: #f0a060; --bad: #ff7b6b; } }
+    --lo: #7d8590; --take: #5aa9e6; --repl: #f0a060; --steer: #63c98d; --bad: #ff7b6b; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--fg); background: var(--bg); max-width: 62rem;
   margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
@@ -27,9 +27,11 @@ th:first-child, td:first-child { text-align: left; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--fg); } svg text.dim { fill: var(--dim); }
 svg line.grid { stroke: var(--line); } svg line.one { stroke: var(--dim); }
 .lo { fill: var(--lo); stroke: var(--lo); } .take { fill: var(--take); stroke: var(--take); }
-.repl { fill: var(--repl); stroke: var(--repl); } .bad { color: var(--bad); }
+.repl { fill: var(--repl); stroke: var(--repl); } .steer { fill: var(--steer); stroke: var(--steer); }
+.bad { color: var(--bad); }
 .key { display: inline-block; width: 0.8em; height: 0.8em; margin: 0 0.3em 0 1em; border-radius: 50%; }
 .key.lo { background: var(--lo); } .key.take { background: var(--take); } .key.repl { background: var(--repl); }
+.key.steer { background: var(--steer); }
 pre { background: var(--box); padding: 0.8rem; overflow-x: auto; font-size: 0.85rem; }
 """
 
@@ -129,7 +131,7 @@ def ratio_chart(lane):
     for number, row in enumerate(lane["rows"]):
         y = 14 + step * number + step / 2
         parts.append('<text x="%d" y="%.1f" text-anchor="end">%s</text>' % (left - 10, y + 4, esc(row["title"])))
-        for mode, shift in zip(lane["sides"][1:], (-5, 5)):
+        for mode, shift in zip(lane["sides"][1:], (-6, 0, 6) if len(lane["sides"]) > 3 else (-5, 5)):
             middle, least, most = ratio(row, mode)
             parts.append('<g class="%s"><title>%s, %s: %.4f (%.4f to %.4f)</title><line stroke-width="2" x1="%.1f" '
                          'x2="%.1f" y1="%.1f" y2="%.1f"/><circle cx="%.1f" cy="%.1f" r="4"/></g>'

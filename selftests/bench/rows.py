@@ -6,13 +6,15 @@ in the exact lane the time is a number of instructions.
 """
 
 import collections
+import os
 import re
 import subprocess
 
 # What is compared, the first one with all others: the kernel's lo, the same taken over, a device of
 # rlo with lo's settings, one with its own (BIG TCP), and that with NAPI delivery.
 MODES = ("lo", "takeover", "replacement")
-BEYOND = ("lo", "rlo", "napi")
+# napi with packets steered to their receivers is "steered".
+BEYOND = ("lo", "rlo", "napi", "steered")
 
 # key, title, unit, amount of one sample, function(tools, amount) -> (value, note)
 Row = collections.namedtuple("Row", "key title unit amount run")
@@ -27,6 +29,8 @@ class Tools:
 
     def __init__(self, flows, sys=None):
         self.flows_path, self.sys = flows, sys
+        self.steered = False
+        self.pairs_path = os.path.join(os.path.dirname(flows), "pairs")
 
     def command(self, *args):
         """The output of a command; no way to fail silently."""
@@ -34,6 +38,12 @@ class Tools:
         if done.returncode:
             raise Failure("%s: %s" % (" ".join(map(str, args)), (done.stderr or done.stdout).strip()))
         return done.stdout
+
+    def steer(self, wanted):
+        """Whether packets go to the CPU of their receiver."""
+        if wanted != self.steered:
+            self.command("ethtool", "-K", "lo", "ntuple", "on" if wanted else "off")
+            self.steered = wanted
 
     def netperf(self, test, host, amount, want, *extra):
         """What netperf measured for a fixed amount of work: {name: value}."""
@@ -45,6 +55,10 @@ class Tools:
         """Operations and nanoseconds of our own program."""
         nanoseconds, operations = map(int, self.command(self.flows_path, *args).split())
         return operations, nanoseconds
+
+    def pairs(self, *args):
+        """Nanoseconds, operations and what else our program with several threads prints."""
+        return list(map(int, self.command(self.pairs_path, *args).split()))
 
 
 def tcp_stream(host, size):
@@ -105,6 +119,30 @@ def connections(host):
     return run
 
 
+def eight(host, size):
+    """Thousand datagrams that arrived in a second, of 8 flows with 16 threads."""
+    def run(tools, amount):
+        nanoseconds, received = tools.pairs("udp", host, amount, size)
+        return received / nanoseconds * 1e6, "%d lost" % (amount - received) if received < amount else ""
+    return run
+
+
+def polled(kind, host):
+    """Thousand answers in a second to sockets that poll for 50 us."""
+    def run(tools, amount):
+        nanoseconds, done = tools.pairs(kind, host, amount, 50)[:2]
+        return done / nanoseconds * 1e6, ""
+    return run
+
+
+def beside(host, which):
+    """Answers in a millisecond, if each took as long as one of which per cent of them is not faster, beside a stream."""
+    def run(tools, amount):
+        times = dict(zip((50, 99), tools.pairs("beside", host, amount)[2:]))
+        return 1e6 / times[which], ""
+    return run
+
+
 def pktgen(tools, amount):
     """Thousand packets a second from the kernel's generator, dropped as somebody else's by IP."""
     def tell(file, *lines):
@@ -155,4 +193,20 @@ def _rows():
     yield Row("pktgen", "pktgen, 60 B", "1000/s", 20000, pktgen)
 
 
+def _several():
+    """For lanes with more than one CPU: what one thread does is not the question."""
+    for version, host in ((4, "127.0.0.1"), (6, "::1")):
+        yield Row("udp8_v%d" % version, "8 UDP flows, 64 B, v%d" % version, "1000/s", 40000, eight(host, 64))
+    for kind, title in (("tcp", "TCP"), ("dgram", "UDP")):
+        yield Row("busy_%s" % kind, "%s request/response, busy poll" % title, "1000/s", 2000, polled(kind, "127.0.0.1"))
+    for which in (50, 99):
+        yield Row("beside_%d" % which, "answers beside a stream, p%d" % which, "1/ms", 2000, beside("127.0.0.1", which))
+
+
 ROWS = tuple(_rows())
+SEVERAL = tuple(_several())
+
+
+def of_lane(several):
+    """The rows of a lane with several CPUs, or with one."""
+    return ROWS + SEVERAL if several else ROWS

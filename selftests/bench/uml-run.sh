@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # uml-run.sh OUT OPTION...: measure.py in user mode Linux, with the sysroot as
-# its root.  In the sysroot; bench.py calls it.  OUT holds flows.
+# its root.  In the sysroot; bench.py calls it.  OUT holds
+# flows and pairs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
 # shellcheck source=scripts/lib.sh
@@ -18,7 +19,7 @@ fi
 # What uml-init reads.
 {
 	printf 'module=%q\n' "$modules/rlo.ko"
-	printf 'flows=%q\n' "$out/flows"
+	printf 'programs=%q\n' "$out"
 	printf 'set -- python3 -B %q /run/flows %s\n' "$here/measure.py" "${*@Q}"
 } >"$out/uml-control"
 # Words that the kernel does not know become the environment of the first process.
