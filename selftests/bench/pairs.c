@@ -95,7 +95,7 @@ static void *send_all(void *arg)
 	while (!atomic_load(&flow->last)) {
 		if (send(flow->source, buffer, 1, 0) < 0)
 			err(1, "send");
-		usleep(200);
+		usleep(1000);
 	}
 	return NULL;
 }
@@ -105,14 +105,19 @@ static void *receive_all(void *arg)
 	struct timeval limit = { .tv_sec = 20 };
 	char buffer[1 << 16];
 	struct flow *flow = arg;
+	long long last = now();
+	int room = 1 << 20;
 	ssize_t got;
 
+	setsockopt(flow->sink, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	setsockopt(flow->sink, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	while ((got = recv(flow->sink, buffer, sizeof(buffer), 0)) == (ssize_t)flow->size)
+	while ((got = recv(flow->sink, buffer, sizeof(buffer), 0)) == (ssize_t)flow->size) {
 		flow->received++;
+		last = now();
+	}
 	if (got < 0)
-		err(1, "recv");
-	atomic_store(&flow->last, now());
+		err(1, "recv, after %ld of %ld datagrams", flow->received, flow->count);
+	atomic_store(&flow->last, last);
 	return NULL;
 }
 
