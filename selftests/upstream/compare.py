@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, HERE)
 import tests  # pylint: disable=wrong-import-position
 
-RLO = ("takeover", "replacement")
+RLO = ("takeover", "replacement", "napi")
 WORDS = {"ok": "pass", "pass": "pass", "passed": "pass", "not ok": "FAIL", "fail": "FAIL", "failed": "FAIL",
          "skip": "skip", "xfail": "xfail", "xpass": "pass"}
 FORMS = (

@@ -25,7 +25,8 @@ import tests  # pylint: disable=wrong-import-position
 TESTS, TRACING = "/tmp/upstream", "/sys/kernel/tracing"
 XMIT = TRACING + "/events/net/net_dev_xmit"
 FRESH = "mount -t sysfs sysfs /sys && ip link set lo up && exec \"$@\""
-PARAMETERS = {"takeover": "replace=N takeover=Y", "replacement": "replace=Y takeover=N"}
+PARAMETERS = {"takeover": "replace=N takeover=Y", "replacement": "replace=Y takeover=N",
+              "napi": "replace=Y takeover=N napi=Y"}
 
 
 def prepare(mode):

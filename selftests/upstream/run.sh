@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [--quick] [--debug] [--repeat N] [--times N] [PATTERN...]: the kernel's own
-# networking tests with the in-tree lo and with rlo, which may not differ (KTAP;
+# run.sh [--quick] [--debug] [--modes M,M] [--repeat N] [--times N] [PATTERN...]: the kernel's
+# own networking tests with the in-tree lo and with rlo, which may not differ (KTAP;
 # the last line counts).  A pattern names tests: 'net/udpgso*'.  See README.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
 # shellcheck source=scripts/lib.sh
 . "$here/../../scripts/lib.sh"
 
-modes=(lo takeover replacement) reps='' again=5 selection=()
+modes=(lo takeover replacement napi) reps='' again=5 selection=()
 while (($#)); do
 	case $1 in
 	--repeat) reps=${2:?--repeat needs a number}; shift ;;
+	--modes) IFS=, read -ra modes <<<"${2:?--modes needs some of lo,takeover,replacement,napi}"; shift ;;
 	--quick)
 		selection+=("$1")
 		reps=${reps:-1}

@@ -30,6 +30,10 @@ use super::{
     Queues, //
 };
 
+/// A packet of more bytes is not held back: what it costs to deliver it is more than what a batch
+/// saves, and whoever shares the queue would wait for all of it.
+const LARGE: u32 = 4096;
+
 /// A NAPI's poll function that is [`Queue::poll`].
 pub(super) type PollFn = unsafe extern "C" fn(*mut nb::napi_struct, c_int) -> c_int;
 
@@ -222,7 +226,7 @@ impl Queue {
                     true
                 }
                 _ => !coalesce.adaptive,
-            };
+            } && nb::skb_len(skb) <= LARGE;
             nb::skb_queue_unlock(input);
             if hold && !full && coalesce.usecs != 0 {
                 Added::Held(number)
