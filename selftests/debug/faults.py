@@ -21,12 +21,14 @@ import net
 from fault import ANYBODY, LONG, MODULES, MORE, NO_MEMORY, Injector, arm, release, steps
 
 TAKEOVER = "/sys/module/rlo/parameters/takeover"
+QUEUED = "/sys/module/rlo/parameters/napi"
 
 
 def plain():
     """The module with its usual parameters, whatever a case before has left."""
     kernel.need_module("rlo")
     kernel.write(TAKEOVER, "N")
+    kernel.write(QUEUED, "N")
 
 
 def traffic_flows():
@@ -93,12 +95,13 @@ def new_namespace(nth, report):
     os.write(report, ("%d %s" % (injected, outcome)).encode())
 
 
-@ktap.case(("replacement", "takeover"), limit=400 * MORE)
+@ktap.case(("replacement", "takeover", "napi"), limit=400 * MORE)
 def namespace(lane):
     """A new namespace: ENOMEM, or a lo that works, the kernel's or rlo's; the end gives all back."""
     kernel.need_module("rlo")
-    kernel.write(net.REPLACE, "Y" if lane == "replacement" else "N")
-    kernel.write(TAKEOVER, "N" if lane == "replacement" else "Y")
+    kernel.write(net.REPLACE, "N" if lane == "takeover" else "Y")
+    kernel.write(TAKEOVER, "Y" if lane == "takeover" else "N")
+    kernel.write(QUEUED, "Y" if lane == "napi" else "N")
     arm(MODULES)
     outcomes = collections.Counter()
     for nth in steps():
@@ -109,8 +112,9 @@ def namespace(lane):
         os.close(ours)
         outcomes[outcome] += 1
         if injected == "0":
-            ktap.equal("without a failure", outcome, lane)
+            ktap.equal("without a failure", outcome, "takeover" if lane == "takeover" else "replacement")
             break
+    kernel.write(QUEUED, "N")
     ktap.note("%d allocations; outcomes: %r" % (nth - 1, dict(outcomes)))
     ktap.wait_for("all of it is given back", nobody_keeps_rlo, 30)
     ktap.check(outcomes["ENOMEM"] >= (3 if LONG else 1), "only %r" % outcomes)
@@ -139,6 +143,34 @@ def takeover():
             if not injected:
                 break
             env.active(1 - value)
+    ktap.note("results: %r" % dict(inject.errors))
+    ktap.check(inject.errors["ENOMEM"] >= 2, "only %r" % inject.errors)
+
+
+@ktap.case(limit=240 * MORE)
+def delivery():
+    """Writing to `delivery`: ENOMEM and the way it was, or the other one; packets flow meanwhile."""
+    plain()
+    env = net.enter("replacement")
+    env.deliver("backlog")
+    arm(MODULES)
+    inject = Injector()
+    fd = os.open(env.lo + "/rlo/delivery", os.O_WRONLY)
+    pair = net.udp_pair("127.0.0.1")
+    for value, other in (("napi", "backlog"), ("backlog", "napi")):
+        for nth in steps():
+            before = env.rlo("packets")
+            injected, error = inject.call(nth, os.pwrite, fd, value.encode(), 0)
+            if error:
+                ktap.check(injected and error in NO_MEMORY, "allocation %d: %s" % (nth, error))
+            now = kernel.read(env.lo + "/rlo/delivery")
+            ktap.equal("delivery after allocation %d" % nth, now, other if error else value)
+            net.send_udp(pair, 3, 100)
+            ktap.equal("carried", env.rlo("packets") - before, 3)
+            if not injected:
+                break
+            env.deliver(other)
+    os.close(fd)
     ktap.note("results: %r" % dict(inject.errors))
     ktap.check(inject.errors["ENOMEM"] >= 2, "only %r" % inject.errors)
 
