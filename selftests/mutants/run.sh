@@ -22,7 +22,8 @@ work=$RNET_CACHE/out/mutants
 tree=$work/tree
 rm -rf "$tree"
 mkdir -p "$tree"
-(cd "$repo" && cp -a COPYING Kbuild Makefile rust samples scripts selftests "$tree/") ||
+# Not with the times of the files: what a run before has built there is newer than some of them.
+(cd "$repo" && cp -r COPYING Kbuild Makefile rust samples scripts selftests "$tree/") ||
 	die "cannot copy the tree to $tree" "free some space there or set RNET_CACHE to a larger disk"
 
 bad=0 number=0
@@ -37,7 +38,7 @@ for name in "${names[@]}"; do
 		((++bad))
 		# Part of it may have been applied.
 		rm -rf "$tree/rust" "$tree/samples"
-		cp -a "$repo/rust" "$repo/samples" "$tree/"
+		cp -r "$repo/rust" "$repo/samples" "$tree/"
 		continue
 	fi
 	runner=run-all.sh kernel=stock

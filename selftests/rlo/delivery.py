@@ -133,6 +133,32 @@ def channels():
     ktap.equal("out of order", out_of_order(again), {})
 
 
+@ktap.case()
+def sender_moves():
+    """What waits in a queue is not overtaken by what its sender sends on another CPU, where a batch is complete first."""
+    fresh(True)
+    cpus = net.cpus()
+    if len(cpus) < 2:
+        raise ktap.Skip("one CPU")
+    ethtool("-C", "lo", "adaptive-rx", "off", "rx-usecs", 10000, "rx-frames", 8)
+    sender, receiver = net.udp_pair("127.0.0.1")
+    receiver.settimeout(10 * ktap.SLOW)
+    seen = 0
+    for turn in range(40):
+        net.pin(cpus[turn % 2])
+        start = time.monotonic()
+        for i in range(5):
+            sender.send(net.datagram(i, 64))
+        net.pin(cpus[1 - turn % 2])
+        for i in range(5, 13):
+            sender.send(net.datagram(i, 64))
+        seen += time.monotonic() - start < 0.01
+        for i in range(13):
+            net.check_datagram(receiver.recv(100), i, 64)
+    ktap.note("%d of 40 times all was sent before the time of the first batch was over" % seen)
+    ktap.check(seen or ktap.SLOW > 1, "this machine was too slow 40 times")
+
+
 @ktap.case(limit=endure.limit(900))
 def settings():
     """Batches, their times, the ring, steering, GRO and threads."""
