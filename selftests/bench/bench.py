@@ -11,7 +11,6 @@ amounts, one repetition, no statement about speed.
 """
 
 import argparse
-import fnmatch
 import json
 import os
 import pathlib
@@ -70,7 +69,7 @@ def command_of(lane, out, arguments):
 def run_lane(lane, out, options):
     """All rows in one lane: {"start": ..., "rows": [...], "failures": [...]}"""
     what, seconds, reps, estimate = LANES[lane]
-    chosen = [row for row in rows.ROWS if fnmatch.fnmatch(row.key, options.rows)]
+    chosen = rows.chosen(options.rows)
     if options.quick:
         seconds, reps, estimate = 0, (1, 1), 60
     estimate = estimate * len(chosen) / len(rows.ROWS)

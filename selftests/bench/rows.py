@@ -6,6 +6,7 @@ in the exact lane the time is a number of instructions.
 """
 
 import collections
+import fnmatch
 import re
 import subprocess
 
@@ -13,9 +14,18 @@ import subprocess
 # rlo with lo's settings, one with its own (BIG TCP), and that with NAPI delivery.
 MODES = ("lo", "takeover", "replacement")
 BEYOND = ("lo", "rlo", "napi")
+# And what goes past all of them: samples/sockmap, on a device like "rlo".
+PAST = "sockmap"
+# The rows, by the beginning of their keys, whose connections it redirects.
+CONNECTED = ("tcp_", "connect_", "flows_")
 
 # key, title, unit, amount of one sample, function(tools, amount) -> (value, note)
 Row = collections.namedtuple("Row", "key title unit amount run")
+
+
+def chosen(patterns):
+    """The rows that match one of the patterns, which commas separate."""
+    return [row for row in ROWS if any(fnmatch.fnmatch(row.key, pattern) for pattern in patterns.split(","))]
 
 
 class Failure(Exception):
