@@ -40,7 +40,7 @@ BOOTS=(
 	"rigb/mapping|@hostile|--append=swiotlb=2048,force"
 	"rigb/forged rigb/frames|@hostile|--append=iomem=relaxed"
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
-	"samples/sockmap samples/sockmap_limits rlo/napi rlo/napi_xdp rlo/delivery"
+	"samples/sockmap samples/sockmap_limits rlo/napi rlo/napi_xdp rlo/afxdp rlo/epoll rlo/delivery"
 	"rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/bigtcp|@napi"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap|@napi now"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
