@@ -12,6 +12,7 @@
  * overtake others: each direction begins redirected, or never is.
  */
 #include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "counts.h"
@@ -31,18 +32,19 @@ struct flow {
 	__u32 first;	/* the sequence number of its first byte */
 	__u8 begun;	/* it has sent something */
 	__u8 segments;	/* it sends segments from now on */
-	__u8 empty;	/* nothing redirected has been unread since `leaving` */
 };
 
 /* The members of the kernel's own that are read here; the rest is found at load time. */
-typedef struct {
-	int counter;
-} atomic_t;
+struct list_head {
+	struct list_head *next;
+} __attribute__((preserve_access_index));
+
+struct sk_psock {
+	struct list_head ingress_msg;
+} __attribute__((preserve_access_index));
 
 struct sock {
-	struct {
-		atomic_t rmem_alloc;
-	} sk_backlog;
+	void *sk_user_data;
 } __attribute__((preserve_access_index));
 
 struct tcp_sock {
@@ -235,21 +237,19 @@ int message(struct sk_msg_md *msg)
 SEC("iter/sockmap")
 int unread(struct bpf_iter__sockmap *context)
 {
-	const struct end *key = context->key;
 	struct sock *sk = context->sk;
-	struct flow *flow;
-	struct end end;
+	struct sk_psock *psock;
+	struct list_head *list;
 
-	if (!key || !sk)
+	if (!sk)
 		return 0;
-	end = *key;
-	flow = bpf_map_lookup_elem(&flows, &end);
-	if (flow && flow->empty)
+	/* What belongs to the map; the lowest bits are flags. A list without entries points to itself. */
+	psock = (void *)((__u64)BPF_CORE_READ(sk, sk_user_data) & ~7ULL);
+	if (!psock)
 		return 0;
-	if (sk->sk_backlog.rmem_alloc.counter)
+	list = (void *)psock + bpf_core_field_offset(psock->ingress_msg);
+	if (BPF_CORE_READ(psock, ingress_msg.next) != list)
 		__sync_fetch_and_add(&sockets_unread, 1);
-	else if (flow)
-		flow->empty = 1;
 	return 0;
 }
 

@@ -113,7 +113,7 @@ static void print_counts(const struct shortcut_bpf *it)
 	fflush(stdout);
 }
 
-/* How many sockets have had something unread ever since they get no more, or -1. */
+/* How many sockets have not read all that was redirected to them, or -1. */
 static int unread(struct shortcut_bpf *it)
 {
 	union bpf_iter_link_info what = { .map.map_fd = bpf_map__fd(it->maps.sockets) };
