@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export RNET_CACHE RNET_MIRROR KVER KDIR MODDIR INSTALL_MOD_PATH W V LLVM RUSTC
 
 .PHONY: all help setup run check check-debug check-upstream \
-	check-programs check-long bench tools doc rustdoc install shell fmt fmt-check clippy clean clean-cache
+	check-programs check-long bench tools sockmap doc rustdoc install shell fmt fmt-check clippy clean clean-cache
 
 all:
 	@scripts/build.sh
@@ -28,6 +28,7 @@ help:
 #: make bench        all measurements (longer than make run)
 #: make shell        a shell in the VM, modules loaded, network tools inside
 #: make tools        the programs in tools/: rsoftnet, the viewer of rsoftnet.ko
+#: make sockmap      samples/sockmap: local TCP connections from socket to socket (BPF)
 #: make doc          documentation and rustdoc as HTML
 #: make install      copy the modules to the kernel's updates directory, depmod
 #: make fmt          format the Rust code (fmt-check only looks)
@@ -74,6 +75,9 @@ shell:
 
 tools:
 	@scripts/tools.sh
+
+sockmap:
+	@scripts/sockmap.sh
 
 doc:
 	@scripts/doc.sh

@@ -40,7 +40,7 @@ BOOTS=(
 	"rigb/mapping|@hostile|--append=swiotlb=2048,force"
 	"rigb/forged rigb/frames|@hostile|--append=iomem=relaxed"
 	"rlo/route rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/backlog rlo/identity rlo/attributes rlo/userns rlo/timestamps"
-	"rlo/napi rlo/napi_xdp rlo/napi_steer rlo/delivery"
+	"samples/sockmap samples/sockmap_limits rlo/napi rlo/napi_xdp rlo/napi_steer rlo/afxdp rlo/epoll rlo/delivery"
 	"rlo/payload rlo/mtu rlo/counters rlo/breakdown rlo/bigtcp|@napi"
 	"rlo/addresses rlo/protocols rlo/capture rlo/netfilter rlo/tc rlo/xdp rlo/zerocopy rlo/ktls rlo/sockmap|@napi now"
 	"rlo/bigtcp rlo/steering rlo/stacking|--qemu-args=-device igb"
@@ -240,6 +240,11 @@ fi
 
 mkdir -p "$logs" || die "cannot write to $RNET_CACHE" "set RNET_CACHE to a directory of your own"
 say "logs are in $logs"
+
+# What no module holds is built here; it comes into the VM beside the modules.
+if chosen samples/sockmap >/dev/null || chosen samples/sockmap_limits >/dev/null; then
+	"$repo/scripts/sockmap.sh" || exit 1
+fi
 
 # start FUNCTION ARG...: in the background, when fewer than $at_once others run. In
 # a process group of its own, so that all of it can be ended.

@@ -11,7 +11,6 @@ amounts, one repetition, no statement about speed.
 """
 
 import argparse
-import fnmatch
 import json
 import os
 import pathlib
@@ -72,7 +71,7 @@ def run_lane(lane, out, options):
     what, seconds, reps, estimate = LANES[lane]
     # The rows with several threads are for rlo's own settings, where a second CPU counts.
     several = lane != "exact" and set(options.sides) <= set(rows.BEYOND)
-    chosen = [row for row in rows.of_lane(several) if fnmatch.fnmatch(row.key, options.rows)]
+    chosen = rows.chosen(options.rows, several)
     if options.quick:
         seconds, reps, estimate = 0, (1, 1), 60
     estimate = estimate * len(chosen) / len(rows.ROWS)

@@ -13,7 +13,6 @@ JSON object a line, each after an @.
 """
 
 import argparse
-import fnmatch
 import json
 import os
 import pathlib
@@ -29,6 +28,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../lib")]
 import guest  # noqa: E402 pylint: disable=wrong-import-position
 import kernel  # noqa: E402 pylint: disable=wrong-import-position
 import rows  # noqa: E402 pylint: disable=wrong-import-position
+import shortcut  # noqa: E402 pylint: disable=wrong-import-position
 
 # Half of the samples lie within this of the median, divided by the square root of their number.
 WANTED = 0.002
@@ -69,18 +69,28 @@ class Side:
 class Bench:
     """Both namespaces, and one sample of a row in a mode."""
 
-    def __init__(self, flows):
+    def __init__(self, flows, sides):
         kernel.private_mounts()
         self.tools = rows.Tools(flows)
         self.kernels = Side("kernel", replace=False)
         self.rlos = Side("rlo", replace=True)
         self.beyond = Side("beyond", replace=True, big_tcp=True)
+        # Sockets belong to the control group of who opens them: this process moves.
+        self.groups = [shortcut.cgroup(name) for name in ("", "bench")] if rows.PAST in sides else None
+        if self.groups:
+            shortcut.join(self.groups[1])
+            self.past = Side(rows.PAST, replace=True, big_tcp=True)
         for side in (self.rlos, self.beyond):
             if kernel.read(side.rlo + "/mode") != "replacement":
                 sys.exit("bench: the other namespaces should run on rlo, but do not")
 
     def enter(self, mode):
         """The namespace of a mode, with its path."""
+        if self.groups:
+            shortcut.join(self.groups[mode == rows.PAST])
+        if mode == rows.PAST:
+            self.past.enter()
+            return self.past
         if mode in rows.BEYOND[1:]:
             self.beyond.enter(delivery="backlog" if mode == "rlo" else "napi")
             if mode == "rlo":
@@ -96,7 +106,13 @@ class Bench:
         """(value, note): how fast it was, and through which driver the packets went is checked."""
         side = self.enter(mode)
         before = kernel.number(side.rlo + "/packets")
-        value, note = row.run(self.tools, amount)
+        sample_ = shortcut.Shortcut(self.groups[1]) if mode == rows.PAST else None
+        try:
+            value, note = row.run(self.tools, amount)
+        finally:
+            counts = sample_.stop()[0] if sample_ else {}
+        if counts and row.key.startswith(rows.CONNECTED) and counts["redirected"] <= 10 * counts["passed"]:
+            raise rows.Failure("%s, %s: the sample counted %r" % (row.title, mode, counts))
         counted = kernel.number(side.rlo + "/packets") - before
         if (counted == 0) != (mode == "lo"):
             raise rows.Failure("%s, %s: rlo counted %d packets" % (row.title, mode, counted))
@@ -159,13 +175,13 @@ def main():
     parser.add_argument("--netns", type=int, default=0)
     parser.add_argument("--several", action="store_true", help="also the rows for more than one CPU")
     args = parser.parse_args()
-    chosen = [row for row in rows.of_lane(args.several) if fnmatch.fnmatch(row.key, args.rows)]
+    chosen = rows.chosen(args.rows, args.several)
     # Deferred work after boot halves the first two seconds.
     time.sleep(max(0.0, 4 - float(pathlib.Path("/proc/uptime").read_text(encoding="ascii").split()[0])))
     subprocess.run(["modprobe", "pktgen"], check=False)
     for name in ("rmem_max", "wmem_max"):
         kernel.write("/proc/sys/net/core/" + name, "8388608")
-    bench = Bench(args.flows)
+    bench = Bench(args.flows, args.sides)
     turns, nanoseconds = bench.tools.flows("clock", 20_000_000)
     tell("start", kernel=platform.release(), cpus=os.cpu_count(), rows=len(chosen), reps=args.reps,
          clock=nanoseconds / turns)

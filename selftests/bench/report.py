@@ -7,7 +7,8 @@ import statistics
 import driver
 import rows
 
-COLORS = {"lo": "lo", "takeover": "take", "replacement": "repl", "rlo": "take", "napi": "repl", "steered": "steer"}
+COLORS = {"lo": "lo", "takeover": "take", "replacement": "repl", "rlo": "take", "napi": "repl", "steered": "steer",
+          "sockmap": "take"}
 
 CSS = """
 :root { color-scheme: light dark; --fg: #1c1c1e; --dim: #6b7280; --bg: #ffffff; --line: #d9dce1; --box: #f5f6f8;

@@ -6,6 +6,7 @@ in the exact lane the time is a number of instructions.
 """
 
 import collections
+import fnmatch
 import os
 import re
 import subprocess
@@ -15,9 +16,18 @@ import subprocess
 MODES = ("lo", "takeover", "replacement")
 # napi with packets steered to their receivers is "steered".
 BEYOND = ("lo", "rlo", "napi", "steered")
+# And what goes past all of them: samples/sockmap, on a device like "rlo".
+PAST = "sockmap"
+# The rows, by the beginning of their keys, whose connections it redirects.
+CONNECTED = ("tcp_", "connect_", "flows_")
 
 # key, title, unit, amount of one sample, function(tools, amount) -> (value, note)
 Row = collections.namedtuple("Row", "key title unit amount run")
+
+
+def chosen(patterns, several=False):
+    """The rows that match one of the patterns, which commas separate; several: also those for more than one CPU."""
+    return [row for row in ROWS + SEVERAL * several if any(fnmatch.fnmatch(row.key, pattern) for pattern in patterns.split(","))]
 
 
 class Failure(Exception):
@@ -206,7 +216,3 @@ def _several():
 ROWS = tuple(_rows())
 SEVERAL = tuple(_several())
 
-
-def of_lane(several):
-    """The rows of a lane with several CPUs, or with one."""
-    return ROWS + SEVERAL if several else ROWS

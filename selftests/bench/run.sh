@@ -23,6 +23,7 @@ while (($#)); do
 	--all)
 		# The kernel of the third lane is made first: a step with a time of its own.
 		[[ " $* " == *" --lanes "* ]] || "$RNET_REPO/scripts/uml.sh" || exit 1
+		[[ " $* " != *sockmap* ]] || "$RNET_REPO/scripts/sockmap.sh" || exit 1
 		sysroot bench.py "${@:2}"
 		;;
 	--quick) sysroot bench.py --lanes exact "$@" ;;

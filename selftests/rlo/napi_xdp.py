@@ -8,7 +8,6 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 # pylint: disable=wrong-import-position
 import socket
-import struct
 import threading
 
 import bpf
@@ -17,6 +16,7 @@ import ktap
 import net
 import tools
 from queues import counters, fresh, setting
+from xsk import udp_frame
 
 
 @ktap.case()
@@ -33,12 +33,7 @@ def redirected_here():
     receiver.bind(("127.0.0.1", 4000))
     receiver.settimeout(2)
     payload = b"from elsewhere"
-    udp = struct.pack("!HHHH", 4001, 4000, 8 + len(payload), 0) + payload
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, bytes((127, 0, 0, 2)), bytes((127, 0, 0, 1)))
-    total = sum(struct.unpack("!10H", ip))
-    total = (total & 0xffff) + (total >> 16)
-    ip = ip[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + ip[12:]
-    frame = bytes(12) + b"\x08\x00" + ip + udp
+    frame = udp_frame(payload, 4000)
 
     def send(count):
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
