@@ -12,10 +12,14 @@
 //! Whether it was right is seen when a batch ends. One that ends by the timer, and whose sender does
 //! not run any more, has cost time: whoever waits for it might have had it before. After it this
 //! sender has to send more before anything of it is held back again. A sender whose batches are
-//! complete goes back to the beginning.
+//! complete has to send less.
 
-/// So many packets in a row make a stream at first, and at most.
-const PATIENCE: (u32, u32) = (4, 1 << 16);
+/// So many packets in a row make a stream: of a sender that is new, of one whose batches were
+/// complete, and at most. A program that sends some packets to itself and then looks for them is
+/// not held up.
+const FIRST: u32 = 32;
+const LEAST: u32 = 4;
+const MOST: u32 = 1 << 16;
 
 /// Senders that are told apart on a queue.
 const SENDERS: usize = 16;
@@ -66,7 +70,7 @@ impl Stream {
         Self {
             last: sender,
             run: 0,
-            patience: PATIENCE.0,
+            patience: FIRST,
         }
     }
 }
@@ -97,7 +101,7 @@ impl Streams {
         };
         if stream.last != sender {
             if stream.last.task != sender.task {
-                stream.patience = PATIENCE.0;
+                stream.patience = FIRST;
             }
             stream.last = sender;
             stream.run = 0;
@@ -109,7 +113,7 @@ impl Streams {
         }
         self.holder = place;
         if full {
-            stream.patience = (stream.patience / 2).max(PATIENCE.0);
+            stream.patience = (stream.patience / 2).max(LEAST);
         }
         true
     }
@@ -118,7 +122,7 @@ impl Streams {
     #[cold]
     pub(super) fn in_vain(&mut self) {
         if let Some(stream) = self.senders.get_mut(self.holder) {
-            stream.patience = stream.patience.saturating_mul(4).min(PATIENCE.1);
+            stream.patience = stream.patience.saturating_mul(4).min(MOST);
             stream.run = 0;
         }
     }
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn a_stream_is_held_back() {
         let mut streams = Streams::new();
-        assert!(!packets(&mut streams, A, PATIENCE.0));
+        assert!(!packets(&mut streams, A, FIRST));
         assert!(packets(&mut streams, A, 1));
         assert!(packets(&mut streams, A, 1000));
     }
@@ -163,14 +167,14 @@ mod tests {
         }
         // Nor a few at a time.
         for slept in 0..100 {
-            assert!(!packets(&mut streams, Sender { slept, ..A }, PATIENCE.0));
+            assert!(!packets(&mut streams, Sender { slept, ..A }, FIRST));
         }
     }
 
     #[test]
     fn streams_beside_each_other() {
         let mut streams = Streams::new();
-        for _ in 0..PATIENCE.0 + 1 {
+        for _ in 0..FIRST + 1 {
             streams.packet(A, false);
             streams.packet(B, false);
         }
@@ -188,9 +192,9 @@ mod tests {
     fn batches_in_vain_are_rare() {
         let mut streams = Streams::new();
         assert!(packets(&mut streams, B, 100));
-        assert!(packets(&mut streams, A, PATIENCE.0 + 1));
+        assert!(packets(&mut streams, A, FIRST + 1));
         streams.in_vain();
-        assert!(!packets(&mut streams, A, 4 * PATIENCE.0 - 1));
+        assert!(!packets(&mut streams, A, 4 * FIRST - 1));
         assert!(packets(&mut streams, A, 1));
         // That was A's; B goes on.
         assert!(packets(&mut streams, B, 1));
@@ -198,12 +202,13 @@ mod tests {
         for _ in 0..64 {
             streams.in_vain();
         }
-        assert!(!packets(&mut streams, A, PATIENCE.1 - 1));
+        assert!(!packets(&mut streams, A, MOST - 1));
         assert!(packets(&mut streams, A, 1));
         for _ in 0..64 {
             streams.packet(A, true);
         }
         streams.packet(Sender { slept: 8, ..A }, false);
-        assert!(packets(&mut streams, Sender { slept: 8, ..A }, PATIENCE.0));
+        assert!(!packets(&mut streams, Sender { slept: 8, ..A }, LEAST - 1));
+        assert!(packets(&mut streams, Sender { slept: 8, ..A }, 1));
     }
 }
