@@ -9,10 +9,10 @@
 //! one. This tells a stream from requests and answers at the first packet, and needs no averages
 //! of the past, as `net_dim()` has them.
 //!
-//! Whether it was right is seen when a batch ends. One that ends by the timer, and whose sender does
-//! not run any more, has cost time: whoever waits for it might have had it before. After it this
-//! sender has to send more before anything of it is held back again. A sender whose batches are
-//! complete has to send less.
+//! Whether it was right is seen later. A batch that ended by the timer, and whose sender has slept
+//! before its next packet, has cost time: whoever waits for it might have had it before. After it
+//! this sender has to send more before anything of it is held back again; one that was only
+//! preempted goes on. A sender whose batches are complete has to send less.
 
 /// So many packets in a row make a stream: of a sender that is new, of one whose batches were
 /// complete, and at most. A program that sends some packets to itself and then looks for them is
@@ -22,7 +22,7 @@ const LEAST: u32 = 4;
 const MOST: u32 = 1 << 16;
 
 /// Senders that are told apart on a queue.
-const SENDERS: usize = 16;
+const SENDERS: usize = 64;
 
 /// What `ethtool -C` sets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,8 @@ struct Stream {
     last: Sender,
     run: u32,
     patience: u32,
+    /// The timer has ended a batch while this sender did not run: it may have gone to sleep.
+    doubt: bool,
 }
 
 impl Stream {
@@ -71,6 +73,7 @@ impl Stream {
             last: sender,
             run: 0,
             patience: FIRST,
+            doubt: false,
         }
     }
 }
@@ -101,7 +104,12 @@ impl Streams {
         };
         if stream.last != sender {
             if stream.last.task != sender.task {
-                stream.patience = FIRST;
+                *stream = Stream::new(sender);
+                return false;
+            }
+            if stream.doubt {
+                stream.patience = stream.patience.saturating_mul(4).min(MOST);
+                stream.doubt = false;
             }
             stream.last = sender;
             stream.run = 0;
@@ -112,18 +120,18 @@ impl Streams {
             return false;
         }
         self.holder = place;
+        stream.doubt = false;
         if full {
             stream.patience = (stream.patience / 2).max(LEAST);
         }
         true
     }
 
-    /// A batch ended by the timer, and its sender did not run any more.
+    /// The timer has ended a batch, and its sender did not run.
     #[cold]
-    pub(super) fn in_vain(&mut self) {
+    pub(super) fn expired(&mut self) {
         if let Some(stream) = self.senders.get_mut(self.holder) {
-            stream.patience = stream.patience.saturating_mul(4).min(MOST);
-            stream.run = 0;
+            stream.doubt = true;
         }
     }
 }
@@ -191,24 +199,40 @@ mod tests {
     #[test]
     fn batches_in_vain_are_rare() {
         let mut streams = Streams::new();
+        let slept = |more| Sender {
+            slept: A.slept + more,
+            ..A
+        };
         assert!(packets(&mut streams, B, 100));
         assert!(packets(&mut streams, A, FIRST + 1));
-        streams.in_vain();
-        assert!(!packets(&mut streams, A, 4 * FIRST - 1));
-        assert!(packets(&mut streams, A, 1));
+        streams.expired();
+        // It has slept: in vain.
+        assert!(!packets(&mut streams, slept(1), 4 * FIRST));
+        assert!(packets(&mut streams, slept(1), 1));
         // That was A's; B goes on.
         assert!(packets(&mut streams, B, 1));
-        assert!(packets(&mut streams, A, 1));
-        for _ in 0..64 {
-            streams.in_vain();
+        for n in 1..16 {
+            streams.expired();
+            packets(&mut streams, slept(n + 1), MOST + 1);
         }
-        assert!(!packets(&mut streams, A, MOST - 1));
-        assert!(packets(&mut streams, A, 1));
+        assert!(!packets(&mut streams, slept(100), MOST));
+        assert!(packets(&mut streams, slept(100), 1));
         for _ in 0..64 {
-            streams.packet(A, true);
+            streams.packet(slept(100), true);
         }
-        streams.packet(Sender { slept: 8, ..A }, false);
-        assert!(!packets(&mut streams, Sender { slept: 8, ..A }, LEAST - 1));
+        assert!(!packets(&mut streams, slept(101), LEAST));
+        assert!(packets(&mut streams, slept(101), 1));
+    }
+
+    #[test]
+    fn who_is_preempted_goes_on() {
+        let mut streams = Streams::new();
+        assert!(packets(&mut streams, A, FIRST + 1));
+        for _ in 0..10 {
+            streams.expired();
+            assert!(packets(&mut streams, A, 1));
+        }
+        assert!(!packets(&mut streams, Sender { slept: 8, ..A }, FIRST));
         assert!(packets(&mut streams, Sender { slept: 8, ..A }, 1));
     }
 }

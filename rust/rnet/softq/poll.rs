@@ -215,7 +215,7 @@ impl Queue {
         let len = unsafe { nb::skb_queue_len(this.input.get()) };
         if len != 0 {
             this.expired.add(1);
-            // Whether the sender goes on.
+            // Whether the sender may have gone to sleep.
             let mut slept = 0;
             // SAFETY: Valid for reads; the current task.
             let (holder, current) = unsafe {
@@ -225,7 +225,7 @@ impl Queue {
                 )
             };
             if holder.cast_const() != current {
-                this.in_vain.set(1);
+                this.in_doubt.set(1);
             }
             // SAFETY: By the type invariant.
             let there = unsafe { this.owner.as_ref() }.home(this);

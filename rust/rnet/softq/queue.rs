@@ -81,8 +81,8 @@ pub(super) struct Queue {
     pub(super) armed: Word,
     /// 1 while the timer runs for a batch.
     pub(super) held: Word,
-    /// 1 when the timer has ended a batch whose sender did not run any more.
-    pub(super) in_vain: Word,
+    /// 1 when the timer has ended a batch whose sender did not run.
+    pub(super) in_doubt: Word,
     /// Who has sent the last packet that is held back.
     pub(super) holder: UnsafeCell<usize>,
     pub(super) state: UnsafeCell<State>,
@@ -126,7 +126,7 @@ impl Queue {
                 index,
                 armed: Word::new(0),
                 held: Word::new(0),
-                in_vain: Word::new(0),
+                in_doubt: Word::new(0),
                 holder: UnsafeCell::new(0),
                 state: UnsafeCell::new(State::Open),
                 streams: UnsafeCell::new(Streams::new()),
@@ -214,9 +214,9 @@ impl Queue {
             let number = self.tail.get().wrapping_add(1);
             self.tail.set(number);
             let streams = &mut *self.streams.get();
-            if self.in_vain.get() != 0 {
-                self.in_vain.set(0);
-                streams.in_vain();
+            if self.in_doubt.get() != 0 {
+                self.in_doubt.set(0);
+                streams.expired();
             }
             let full = len.wrapping_add(1) >= coalesce.frames;
             // Every sender is looked at, so that who streams is known.
