@@ -69,8 +69,8 @@ def command_of(lane, out, arguments):
 def run_lane(lane, out, options):
     """All rows in one lane: {"start": ..., "rows": [...], "failures": [...]}"""
     what, seconds, reps, estimate = LANES[lane]
-    # The rows with several threads are for rlo's own settings, where a second CPU counts.
-    several = lane != "exact" and set(options.sides) <= set(rows.BEYOND)
+    # The rows with several threads are for rlo's own settings, where a second CPU counts; elsewhere only by name.
+    several = set(options.sides) <= set(rows.BEYOND) and (lane != "exact" or options.rows != "*")
     chosen = rows.chosen(options.rows, several)
     if options.quick:
         seconds, reps, estimate = 0, (1, 1), 60
