@@ -109,6 +109,7 @@ kernel_make() {
 	extra=$(compiler)
 	[[ -z $extra ]] || args+=("$extra")
 	[[ -z $clippy ]] || args+=(CLIPPY=1)
+	[[ -z $stock ]] || args+=(RNET_SELFTESTS=1)
 	[[ -z ${W:-} ]] || args+=("W=$W")
 	[[ -z ${V:-} ]] || args+=("V=$V")
 	if [[ -n $prepared ]]; then

@@ -128,7 +128,7 @@ check_rustdoc() {
 # MEMORY_BARRIER  a shim for a barrier has none to explain; its callers do.
 check_checkpatch() {
 	local list
-	mapfile -t list < <(matching '^rust/.*\.[ch]$')
+	mapfile -t list < <(matching '^(rust|selftests/rigb)/.*\.[ch]$')
 	perl "$src/scripts/checkpatch.pl" "--root=$src" --strict --no-summary --show-types \
 		--ignore MEMORY_BARRIER -f "${list[@]}"
 }
