@@ -133,7 +133,8 @@ def batches():
     setting("-C", "lo", "rx-usecs", 0)
     single = burst()
     ktap.note("NET_RX softirqs for %d datagrams: %d in batches, %d without" % (count, batched, single))
-    ktap.check(batched < single // 4, "%d softirqs with batches, %d without" % (batched, single))
+    # Where 32 datagrams take longer than 10 ms, the timer ends batches.
+    ktap.check(batched < single // (4 if ktap.SLOW == 1 else 2), "%d softirqs with batches, %d without" % (batched, single))
     # One at a time: by far less than the 10 ms that a batch may wait here.
     setting("-C", "lo", "rx-usecs", 10000, "adaptive-rx", "on")
     start = time.monotonic()
