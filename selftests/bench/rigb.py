@@ -41,7 +41,7 @@ def interrupts(pair):
         numbers.update(os.listdir("%s/devices/%s/msi_irqs" % (port.PCI, device)))
     with open("/proc/interrupts", encoding="ascii") as file:
         lines = [line.split() for line in file]
-    return sum(int(line[1]) for line in lines if line and line[0][:-1] in numbers)
+    return sum(sum(map(int, line[1:1 + os.cpu_count()])) for line in lines if line and line[0][:-1] in numbers)
 
 
 # What a row is timed with.

@@ -33,6 +33,11 @@ while (($#)); do
 			--qemu-args="$(python3 -B "$here/../lib/port.py")" -- \
 			python3 -B "$here/rigb.py" "${@:2}"
 		;;
+	--rigb-two)
+		exec "$here/../vm/run" --lane vm --time-limit 3600 --module rigb.ko \
+			--qemu-args="$(python3 -B "$here/../lib/port.py")" -- \
+			python3 -B "$here/rigb_two.py" "${@:2}"
+		;;
 	--rigb-driver) sysroot rigb_driver.py ;;
 	--driver) sysroot driver.py "${@:2}" ;;
 	--lane) lane=$2 ;;
@@ -40,7 +45,7 @@ while (($#)); do
 	--seconds) seconds=$2 ;;
 	--netns) netns=$2 ;;
 	*)
-		sed -n '3,9p' "$here/README" >&2
+		sed -n '3,14p' "$here/README" >&2
 		exit 2
 		;;
 	esac
