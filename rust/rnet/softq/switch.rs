@@ -43,9 +43,12 @@ use crate::{
     softnet::Softnet, //
 };
 
-/// How often is looked whether packets that were sent before are delivered.
+/// How often is looked whether packets that were sent before are delivered, and how often at most
+/// for one change: RTNL is held meanwhile.
 const STEP: Delta = Delta::from_micros(50);
 const STEPS: u32 = 40_000;
+/// What two grace periods count for, about.
+const GRACE: u32 = 400;
 
 /// What a device with queues offers programs: with all answers, and frames that others send.
 const XDP_FEATURES: u32 = nb::netdev_xdp_act_NETDEV_XDP_ACT_BASIC
@@ -77,15 +80,13 @@ unsafe impl Send for Switch {}
 // SAFETY: See above.
 unsafe impl Sync for Switch {}
 
-/// Waits until `done`, as long as is reasonable. Process context.
-fn wait(done: impl Fn() -> bool) -> Result {
-    for _ in 0..STEPS {
-        if done() {
-            return Ok(());
-        }
+/// Waits until `done`, for no more than `steps`, of which it takes what it needs. Process context.
+fn wait(steps: &mut u32, done: impl Fn() -> bool) -> Result {
+    while !done() {
+        *steps = steps.checked_sub(1).ok_or(ETIMEDOUT)?;
         fsleep(STEP);
     }
-    Err(ETIMEDOUT)
+    Ok(())
 }
 
 impl Switch {
@@ -273,11 +274,13 @@ impl Switch {
         let rest = || queues.queues.iter().skip(active as usize);
         let idle = || rest().all(|queue| queue.is_idle());
         let put_in = || rest().fold(0u32, |sum, queue| sum.wrapping_add(queue.put_in()));
-        for _ in 0..STEPS {
+        let mut steps = STEPS;
+        loop {
+            steps = steps.checked_sub(GRACE).ok_or(ETIMEDOUT)?;
             // SAFETY: Process context. Whoever has read the old number, or has found a packet of
             // its flow in another queue, has put its own in then.
             unsafe { nb::synchronize_net() };
-            wait(idle)?;
+            wait(&mut steps, idle)?;
             let before = put_in();
             if !idle() {
                 continue;
@@ -289,7 +292,6 @@ impl Switch {
                 return Ok(());
             }
         }
-        Err(ETIMEDOUT)
     }
 
     /// Says which NAPI serves which queue.
@@ -342,9 +344,10 @@ impl Drop for Switch {
 
 /// Waits until every CPU has processed what is in its backlog now.
 fn backlogs_drained() -> Result {
+    let mut steps = STEPS;
     for cpu in percpu::possible_cpus() {
         let until = Softnet::read(cpu).enqueued();
-        wait(|| is_past(&Softnet::read(cpu), until))?;
+        wait(&mut steps, || is_past(&Softnet::read(cpu), until))?;
     }
     Ok(())
 }
