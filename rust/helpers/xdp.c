@@ -33,10 +33,15 @@ __rnet_helper void rnet_helper_netdev_set_xdp_features(struct net_device *dev, u
 	dev->xdp_features = features;
 }
 
+__rnet_helper bool rnet_helper_bpf_prog_takes_pieces(const struct bpf_prog *prog)
+{
+	return prog->aux->xdp_has_frags;
+}
+
 __rnet_helper int rnet_helper_xdp_rxq_info_reg(struct xdp_rxq_info *rxq, struct net_device *dev,
 					       u32 queue, struct napi_struct *napi)
 {
-	return xdp_rxq_info_reg(rxq, dev, queue, napi->napi_id);
+	return __xdp_rxq_info_reg(rxq, dev, queue, napi->napi_id, PAGE_SIZE);
 }
 
 /* A frame of `len` bytes that begins at `offset` in a page. */
@@ -48,30 +53,60 @@ __rnet_helper void rnet_helper_xdp_prepare(struct xdp_buff *xdp, struct xdp_rxq_
 	xdp_prepare_buff(xdp, page_address(page), offset, len, true);
 }
 
+/* `len` more bytes of it, in another page; false where it has no room for one more. */
+__rnet_helper bool rnet_helper_xdp_add_page(struct xdp_buff *xdp, struct page *page,
+					    unsigned int offset, unsigned int len)
+{
+	return xdp_buff_add_frag(xdp, page_to_netmem(page), offset, len, PAGE_SIZE);
+}
+
 __rnet_helper u32 rnet_helper_xdp_run(const struct bpf_prog *prog, struct xdp_buff *xdp)
 {
 	return bpf_prog_run_xdp(prog, xdp);
 }
 
-/* Where the frame begins in its page. */
-__rnet_helper u32 rnet_helper_xdp_offset(const struct xdp_buff *xdp)
-{
-	return xdp->data - xdp->data_hard_start;
-}
-
 __rnet_helper u32 rnet_helper_xdp_len(const struct xdp_buff *xdp)
 {
-	return xdp->data_end - xdp->data;
+	return xdp_get_buff_len(xdp);
 }
 
-__rnet_helper u32 rnet_helper_xdp_metadata(const struct xdp_buff *xdp)
+__rnet_helper bool rnet_helper_xdp_has_pieces(const struct xdp_buff *xdp)
 {
-	return xdp->data - xdp->data_meta;
+	return xdp_buff_has_frags(xdp);
 }
 
-__rnet_helper void rnet_helper_skb_set_metadata(struct sk_buff *skb, u32 len)
+/* A packet of all of its pages, which are of a page pool, with metadata. */
+__rnet_helper struct sk_buff *rnet_helper_napi_build_xdp_skb(const struct xdp_buff *xdp)
 {
-	skb_metadata_set(skb, len);
+	const struct skb_shared_info *pieces = xdp_get_shared_info_from_buff(xdp);
+	/* The packet is built over what says how many there are. */
+	u8 nr = xdp_buff_has_frags(xdp) ? pieces->nr_frags : 0;
+	struct sk_buff *skb = napi_build_skb(xdp->data_hard_start, xdp->frame_sz);
+
+	if (unlikely(!skb))
+		return NULL;
+	skb_mark_for_recycle(skb);
+	skb_reserve(skb, xdp->data - xdp->data_hard_start);
+	__skb_put(skb, xdp->data_end - xdp->data);
+	if (xdp->data != xdp->data_meta)
+		skb_metadata_set(skb, xdp->data - xdp->data_meta);
+	if (nr)
+		xdp_update_skb_frags_info(skb, nr, pieces->xdp_frags_size, nr * PAGE_SIZE,
+					  xdp_buff_get_skb_flags(xdp));
+	return skb;
+}
+
+/* Gives all of its pages back to their pool. */
+__rnet_helper void rnet_helper_xdp_put_pages(const struct xdp_buff *xdp, struct page_pool *pool,
+					     bool direct)
+{
+	const struct skb_shared_info *pieces = xdp_get_shared_info_from_buff(xdp);
+	u32 i;
+
+	if (xdp_buff_has_frags(xdp))
+		for (i = 0; i < pieces->nr_frags; i++)
+			page_pool_put_full_page(pool, skb_frag_page(&pieces->frags[i]), direct);
+	page_pool_put_full_page(pool, virt_to_page(xdp->data_hard_start), direct);
 }
 
 __rnet_helper struct xdp_frame *rnet_helper_xdp_to_frame(struct xdp_buff *xdp)

@@ -22,9 +22,12 @@ use kernel::sync::atomic::{
 };
 use net_bindings as nb;
 
+use crate::rtnl::Rtnl;
+
 /// What a device says that it can: programs with all their answers, and frames that others send
-/// through it, also such in several pieces.
+/// through it; both also with frames in several pieces.
 pub(crate) const FEATURES: u32 = nb::netdev_xdp_act_NETDEV_XDP_ACT_BASIC
+    | nb::netdev_xdp_act_NETDEV_XDP_ACT_RX_SG
     | nb::netdev_xdp_act_NETDEV_XDP_ACT_REDIRECT
     | nb::netdev_xdp_act_NETDEV_XDP_ACT_NDO_XMIT
     | nb::netdev_xdp_act_NETDEV_XDP_ACT_NDO_XMIT_SG;
@@ -53,6 +56,12 @@ impl Program {
         unsafe { nb::bpf_prog_inc(prog.as_ptr()) };
         // INVARIANT: Just taken.
         Some(Self(prog))
+    }
+
+    /// Whether it takes frames in several pieces (`BPF_F_XDP_HAS_FRAGS`).
+    pub(crate) fn takes_pieces(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { nb::bpf_prog_takes_pieces(self.0.as_ptr()) }
     }
 
     fn into_raw(self) -> *mut nb::bpf_prog {
@@ -97,6 +106,16 @@ impl Slot {
     pub fn is_set(&self) -> bool {
         // SAFETY: Valid for reads.
         !unsafe { nb::read_once_ptr(self.0.as_ptr().cast()) }.is_null()
+    }
+
+    /// Whether there is one that takes no frames in several pieces. Under RTNL, with which programs
+    /// are exchanged.
+    pub(crate) fn needs_one_piece(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: By the type invariant; it is not exchanged now.
+        unsafe {
+            let program = nb::read_once_ptr(self.0.as_ptr().cast()).cast::<nb::bpf_prog>();
+            !program.is_null() && !nb::bpf_prog_takes_pieces(program)
+        }
     }
 
     /// The program, for frames that come in now.

@@ -107,7 +107,7 @@ impl<D: Driver> netdev::Driver for Core<D> {
             mtu,
             ..self.config(rtnl)
         };
-        self.check_program(&config)?;
+        self.check_program(&config, rtnl)?;
         self.reconfigure(&config, rtnl)
     }
 

@@ -131,7 +131,7 @@ impl<D: Driver> Core<D> {
         Some(unsafe { Viewer::new(program, back) })
     }
 
-    /// Whether programs can see all frames of this configuration in one buffer.
+    /// Whether all frames of this configuration fit into one buffer.
     fn fits(config: &Config) -> bool {
         config.max_frame() <= RX_BUFFER
     }
@@ -143,7 +143,8 @@ impl<D: Driver> Core<D> {
         extack: &ExtAck<'_>,
         rtnl: &Rtnl,
     ) -> Result {
-        if program.is_some() && !Self::fits(&self.config(rtnl)) {
+        let one_piece = program.as_ref().is_some_and(|it| !it.takes_pieces());
+        if one_piece && !Self::fits(&self.config(rtnl)) {
             return Err(extack.refuse(c"the MTU is too large for programs without frags"));
         }
         self.shared().program().set(program);
@@ -151,8 +152,8 @@ impl<D: Driver> Core<D> {
     }
 
     /// Refuses an MTU that a program could not live with, with a line in the log.
-    pub(super) fn check_program(&self, config: &Config) -> Result {
-        if self.shared().program().is_set() && !Self::fits(config) {
+    pub(super) fn check_program(&self, config: &Config, rtnl: &Rtnl) -> Result {
+        if self.shared().program().needs_one_piece(rtnl) && !Self::fits(config) {
             crate::net_warn_ratelimited!(
                 "{}: MTU {}: too large for the XDP program\n",
                 self.shared().dev(),

@@ -18,6 +18,7 @@ use super::{
     after,
     distance,
     rx_view::{
+        Gathered,
         RxQueueInfo,
         Viewer, //
     },
@@ -51,7 +52,8 @@ pub(super) const SHORTEST: u32 = nb::ETH_HLEN;
 /// # Invariants
 ///
 /// The buffers in `pages` from `next` up to `fill` are the device's; all other places are null.
-/// `frame` is null or a packet of ours whose last buffer has not come yet.
+/// `frame` is null or a packet of ours whose last buffer has not come yet; then nothing is
+/// `gathered`.
 pub(crate) struct RxRing<D: RxDescriptor> {
     desc: Descriptors<D>,
     pages: KVVec<*mut nb::page>,
@@ -60,6 +62,7 @@ pub(crate) struct RxRing<D: RxDescriptor> {
     fill: u32,
     told: u32,
     pub(super) frame: *mut nb::sk_buff,
+    pub(super) gathered: Gathered,
     skip: bool,
     pub(super) pool: NonNull<nb::page_pool>,
     pub(super) napi: NonNull<nb::napi_struct>,
@@ -141,6 +144,7 @@ impl<D: RxDescriptor> RxRing<D> {
             fill: 0,
             told: 0,
             frame: null_mut(),
+            gathered: Gathered::new(),
             skip: false,
             pool,
             napi,
@@ -231,7 +235,8 @@ impl<D: RxDescriptor> RxRing<D> {
     /// Drops what has come of a frame; what is still to come of it is skipped, unless this was its
     /// last buffer.
     #[cold]
-    fn drop_frame(&mut self, last: bool) {
+    pub(super) fn drop_frame(&mut self, last: bool) {
+        self.forget(true);
         let frame = core::mem::replace(&mut self.frame, null_mut());
         if !frame.is_null() {
             // SAFETY: By the type invariant it is ours.
@@ -275,6 +280,7 @@ impl<D: RxDescriptor> RxRing<D> {
 
 impl<D: RxDescriptor> Drop for RxRing<D> {
     fn drop(&mut self) {
+        self.forget(false);
         self.drop_frame(true);
         for page in &mut self.pages {
             let page = core::mem::replace(page, null_mut());
@@ -306,6 +312,9 @@ impl<'a, D: RxDescriptor> RxPort<'a, D> {
         viewer: Option<Viewer<'a>>,
         nic: Nic<'a>,
     ) -> Self {
+        if viewer.is_none() && !ring.gathered.is_empty() {
+            ring.without_program();
+        }
         Self { ring, viewer, nic }
     }
 

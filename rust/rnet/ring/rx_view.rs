@@ -69,6 +69,32 @@ impl RxQueueInfo {
     }
 }
 
+/// A frame until a program has seen it: more of it may still come.
+///
+/// # Invariants
+///
+/// With `pages` above 0, `buff` is a frame of so many pages of the ring's pool, which are ours.
+pub(super) struct Gathered {
+    buff: Opaque<nb::xdp_buff>,
+    pages: u32,
+}
+
+impl Gathered {
+    /// Nothing.
+    pub(super) fn new() -> Self {
+        // INVARIANT: No pages.
+        Self {
+            buff: Opaque::zeroed(),
+            pages: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.pages == 0
+    }
+}
+
 /// Where frames go that a program sends back the way they came.
 pub(crate) trait SendBack {
     /// Takes a frame. False if it could not be sent, and is dropped.
@@ -109,10 +135,53 @@ impl Drop for Viewer<'_> {
 }
 
 impl<D: RxDescriptor> RxRing<D> {
-    /// Shows a frame to the program. True when it is to go on to the stack, as `frame`.
+    /// Another buffer of a frame for a program; false if the frame cannot have it.
+    fn gather(&mut self, page: *mut nb::page, len: u32) -> bool {
+        let buff = self.gathered.buff.get();
+        // SAFETY: A page of our pool that the device has written `len` bytes to, which are inside
+        // the buffer; the frame has begun if it has pages.
+        unsafe {
+            nb::page_pool_sync_for_cpu(self.pool.as_ptr(), page, 0, len);
+            if !self.gathered.is_empty() {
+                if !nb::xdp_add_page(buff, page, HEADROOM, len) {
+                    return false;
+                }
+            } else if len < SHORTEST || !self.frame.is_null() {
+                return false;
+            } else {
+                nb::xdp_prepare(buff, self.rxq.as_raw(), page, HEADROOM, len);
+            }
+        }
+        // INVARIANT: The page is the frame's.
+        self.gathered.pages = self.gathered.pages.saturating_add(1);
+        true
+    }
+
+    /// Gives back what has come of a frame for a program. `direct`: in the poll function.
+    #[cold]
+    pub(super) fn forget(&mut self, direct: bool) {
+        if !self.gathered.is_empty() {
+            self.gathered.pages = 0;
+            // SAFETY: By the invariant of what was gathered.
+            unsafe { nb::xdp_put_pages(self.gathered.buff.get(), self.pool.as_ptr(), direct) };
+        }
+    }
+
+    /// There is no program any more: what has come of a frame for it goes to the stack. In the
+    /// poll function.
+    #[cold]
+    pub(super) fn without_program(&mut self) {
+        if !self.pass() {
+            self.drop_frame(false);
+        }
+    }
+
+    /// Shows a frame to the program, once all of it is there. True when it is to go on to the
+    /// stack, as `frame`, or has not come to its end.
     ///
-    /// A program sees frames in one buffer only: one that has more, which can come with all frames
-    /// let in, is dropped, also one whose first buffers came before there was a program.
+    /// A program that does not take frames in pieces sees such in one buffer only. A longer one,
+    /// which can come with all frames let in, is dropped; also one whose first buffers came before
+    /// there was a program.
     #[cold]
     pub(super) fn show(
         &mut self,
@@ -121,40 +190,47 @@ impl<D: RxDescriptor> RxRing<D> {
         len: u32,
         last: bool,
     ) -> bool {
-        if !last || len < SHORTEST || !self.frame.is_null() {
+        if !self.gather(page, len) {
             self.stats.length_errors.add(1);
             self.put(page);
             return false;
         }
-        let buff = Opaque::<nb::xdp_buff>::uninit();
-        let (buff, program, dev) = (buff.get(), viewer.program.as_ptr(), self.netdev.as_ptr());
-        // SAFETY: A page of our pool that the device has written `len` bytes to, which are inside
-        // the buffer. The program was loaded in this poll function; softirqs are off.
-        let verdict = unsafe {
-            nb::page_pool_sync_for_cpu(self.pool.as_ptr(), page, 0, len);
-            nb::xdp_prepare(buff, self.rxq.as_raw(), page, HEADROOM, len);
-            nb::xdp_run(program, buff)
+        if !last {
+            return true;
+        }
+        let (program, dev) = (viewer.program.as_ptr(), self.netdev.as_ptr());
+        let buff = self.gathered.buff.get();
+        // SAFETY: The program was loaded in this poll function, and the frame is complete.
+        let (fits, len) = unsafe {
+            let fits = !nb::xdp_has_pieces(buff) || nb::bpf_prog_takes_pieces(program);
+            (fits, nb::xdp_len(buff))
         };
+        if !fits {
+            // The caller drops it.
+            self.stats.length_errors.add(1);
+            return false;
+        }
+        // SAFETY: As above; softirqs are off.
+        let verdict = unsafe { nb::xdp_run(program, buff) };
         if verdict == nb::xdp_action_XDP_PASS {
-            // SAFETY: The program has left a frame inside the page, of which this is ours.
-            unsafe { return self.pass(page, buff) };
+            return self.pass();
         }
         self.stats.packets.add(1);
         self.stats.bytes.add(len.into());
         let done = match verdict {
             nb::xdp_action_XDP_DROP => None,
             nb::xdp_action_XDP_TX => {
-                // SAFETY: The program has left a frame inside the page. Ours if there is no room for
+                // SAFETY: The program has left a frame in the pages. Ours if there is no room for
                 // what belongs to a frame, else the frame's.
                 NonNull::new(unsafe { nb::xdp_to_frame(buff) }).map(|frame| {
-                    // SAFETY: The page was ours, and with it the frame.
+                    // SAFETY: The pages were ours, and with them the frame.
                     let frame = unsafe { Frame::from_raw(frame) };
                     let sent = viewer.back.send_back(frame);
                     sent.then_some(&self.stats.xdp_sent)
                 })
             }
             nb::xdp_action_XDP_REDIRECT => {
-                // SAFETY: In the poll function, with what the program was run with; the page is
+                // SAFETY: In the poll function, with what the program was run with; the pages are
                 // given away if it succeeds.
                 let done = unsafe { nb::xdp_do_redirect(dev, buff, program) } == 0;
                 viewer.redirected |= done;
@@ -164,12 +240,9 @@ impl<D: RxDescriptor> RxRing<D> {
         };
         match done {
             Some(Some(counter)) => counter.add(1),
-            // The frame went the way of the page.
+            // The frame went the way of the pages.
             Some(None) => self.stats.xdp_dropped.add(1),
-            None => {
-                self.stats.xdp_dropped.add(1);
-                self.put(page);
-            }
+            None => self.stats.xdp_dropped.add(1),
         }
         if verdict != nb::xdp_action_XDP_DROP && !matches!(done, Some(Some(_))) {
             // SAFETY: A device and a program that are there.
@@ -180,28 +253,27 @@ impl<D: RxDescriptor> RxRing<D> {
                 nb::xdp_exception(dev, program, verdict);
             }
         }
+        if done.is_some() {
+            // INVARIANT: The pages are somebody else's.
+            self.gathered.pages = 0;
+        } else {
+            self.forget(true);
+        }
         false
     }
 
     /// A frame goes on to the stack, as long and where the program has left it.
-    ///
-    /// # Safety
-    ///
-    /// `buff` must be a frame in `page`, which must be of our pool, and ours.
-    unsafe fn pass(&mut self, page: *mut nb::page, buff: *const nb::xdp_buff) -> bool {
-        // SAFETY: By the requirement; what is in front of the frame in the page is for metadata.
-        self.frame = unsafe {
-            let skb = nb::napi_build_page_skb(page, nb::xdp_offset(buff), nb::xdp_len(buff));
-            let metadata = nb::xdp_metadata(buff);
-            if !skb.is_null() && metadata != 0 {
-                nb::skb_set_metadata(skb, metadata);
-            }
-            skb
-        };
+    fn pass(&mut self) -> bool {
+        // SAFETY: By the invariant of what was gathered a frame of pages that are ours, in the poll
+        // function; the packet has them then.
+        self.frame = unsafe { nb::napi_build_xdp_skb(self.gathered.buff.get()) };
         if self.frame.is_null() {
+            // The caller drops the frame.
             self.stats.no_memory.add(1);
-            self.put(page);
+            return false;
         }
-        !self.frame.is_null()
+        // INVARIANT: The pages are the packet's.
+        self.gathered.pages = 0;
+        true
     }
 }
