@@ -40,6 +40,8 @@ for entry in "${programs[@]}"; do
 	done
 	[[ -x $here/$program.py ]] || die "there is no $program" "there are: ${LIMITS[*]}" 2
 	[[ $program != suspend ]] || options+=(--keep-devices)
+	# A cache that grows is the cache of what grows.
+	options+=(--append slab_nomerge)
 	log=$logs/$program.log start=$(date +%s)
 	mkdir -p "$logs/$program"
 	say "$program: starts"
