@@ -158,6 +158,48 @@ def programs():
 
 
 @ktap.case(limit=120)
+def programs_for_pieces():
+    """What has no end, no beginning or too many pieces, for a program that takes them: dropped, and the next one comes."""
+    runs = bpf.Counters(1)
+    program = bpf.Program(bpf.XDP, [runs.add(0), bpf.verdict(bpf.XDP_PASS), bpf.exit_()], flags=bpf.HAS_FRAGS)
+    for _ in range(2):
+        forger = Forger()
+
+        def attach(fd, pair=forger.pair):
+            with pair.side(0):
+                bpf.need_xdp(port.NAMES[0], fd, bpf.DRV_MODE)
+        attach(program.fd)
+        # Begins with the program, ends without it: for the stack.
+        forger.write(frame(1000, DD), frame(700, DD))
+        port.settled()
+        attach(-1)
+        forger.write(frame(500))
+        forger.grown(rx_packets=1, rx_bytes=2200, rx_errors=0)
+        attach(program.fd)
+        forger.write(*[frame(BUFFER, DD)] * FRAGMENTS, frame(100))
+        forger.grown(rx_packets=1, rx_length_errors=0, rx_bytes=FRAGMENTS * BUFFER + 100)
+        forger.write(*[frame(BUFFER, DD)] * (FRAGMENTS + 1), frame(100))
+        forger.grown(rx_packets=0, rx_length_errors=1)
+        forger.write(*[frame(BUFFER, DD)] * 40, frame(100), frame(100))
+        forger.grown(rx_packets=1, rx_length_errors=1)
+        for bad in (frame(0, DD), frame(65535, DD), frame(100, DD | 1 << 31)):
+            forger.write(frame(1000, DD), bad, frame(1000))
+            forger.grown(rx_packets=0, rx_errors=1)
+        forger.write(frame(13, DD), frame(1000))
+        forger.grown(rx_packets=0, rx_length_errors=1)
+        # Without an end when the port goes down.
+        forger.write(*[frame(BUFFER, DD)] * 5)
+        port.settled()
+        forger.pair.run(0, "ip link set dev %s down")
+        forger.pair.run(0, "ip link set dev %s up")
+        forger.pair.wait_link()
+        forge.quiet(forger.pair)
+        attach(-1)
+        forger.pair.ping()
+    ktap.check(runs.read()[0] >= 4, "runs of the program: %s" % runs.read())
+
+
+@ktap.case(limit=120)
 def not_done():
     """A length and an end without the bit that says that the device is done: nothing comes of it."""
     forger = Forger()
