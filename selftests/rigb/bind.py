@@ -16,7 +16,7 @@ import port
 import tools
 
 # Binding takes its time, on a slow kernel most of all.
-TIMES = 12 if ktap.SLOW == 1 else 4
+TIMES = 100 if port.LONG else 12 if ktap.SLOW == 1 else 4
 
 
 @ktap.case()
