@@ -34,7 +34,7 @@ BOOTS=(
 	"endurance/namespaces endurance/toggle endurance/module endurance/readers endurance/hotplug endurance/suspend"
 	"rsoftnet/stages rsoftnet/functions rsoftnet/log rsoftnet/latency rsoftnet/files rsoftnet/toggle"
 	"rigb/bind rigb/settings rigb/segments rigb/power rigb/ethtool rigb/recovery|@ports|--append=iomem=relaxed|--keep-devices"
-	"rigb/data rsoftnet/nic rigb/poorer|@ports|--memory=5G"
+	"rigb/data rigb/late rsoftnet/nic rigb/poorer|@ports|--memory=5G"
 	"rigb/clock rigb/xdp rigb/xdp_pieces rigb/netpoll|@ports|--append=iomem=relaxed"
 	"rigb/intx|@ports|--append=pci=nomsi"
 	"rigb/mapping|@hostile|--append=swiotlb=2048,force"

@@ -32,6 +32,12 @@ __rnet_helper void rnet_helper_netdev_tx_reset_queue(struct netdev_queue *txq)
 	netdev_tx_reset_queue(txq);
 }
 
+/* By the driver or by the byte queue limits. */
+__rnet_helper bool rnet_helper_netif_tx_queue_halted(const struct netdev_queue *txq)
+{
+	return netif_xmit_stopped(txq);
+}
+
 __rnet_helper void rnet_helper_netif_tx_stop_queue(struct netdev_queue *txq)
 {
 	netif_tx_stop_queue(txq);

@@ -78,6 +78,12 @@ __rnet_helper u16 rnet_helper_skb_vlan_tag(const struct sk_buff *skb)
 	return skb_vlan_tag_get(skb);
 }
 
+/* The tag and its protocol; 0 without a tag. */
+__rnet_helper u32 rnet_helper_skb_vlan_word(const struct sk_buff *skb)
+{
+	return skb->vlan_all;
+}
+
 __rnet_helper int rnet_helper_skb_cow_head(struct sk_buff *skb)
 {
 	return skb_cow_head(skb, 0);

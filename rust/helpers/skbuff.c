@@ -51,6 +51,11 @@ __rnet_helper unsigned int rnet_helper_skb_len(const struct sk_buff *skb)
 	return skb->len;
 }
 
+__rnet_helper bool rnet_helper_skb_is_shared(const struct sk_buff *skb)
+{
+	return skb_shared(skb);
+}
+
 __rnet_helper unsigned int rnet_helper_skb_headlen(const struct sk_buff *skb)
 {
 	return skb_headlen(skb);

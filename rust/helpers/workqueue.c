@@ -23,3 +23,13 @@ __rnet_helper struct delayed_work *rnet_helper_to_delayed_work(struct work_struc
 {
 	return to_delayed_work(work);
 }
+
+__rnet_helper unsigned long rnet_helper_jiffies_now(void)
+{
+	return jiffies;
+}
+
+__rnet_helper unsigned int rnet_helper_jiffy_usecs(void)
+{
+	return USEC_PER_SEC / HZ;
+}

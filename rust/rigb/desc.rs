@@ -77,7 +77,7 @@ impl Descriptor for Tx {
 }
 
 /// What a packet needs beside its data.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Plan {
     command: u32,
     options: u32,
@@ -89,13 +89,18 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// For a packet that needs nothing.
+    pub(crate) const PLAIN: Self = Self {
+        command: Tx::DTYP_DATA | Tx::DEXT | Tx::IFCS,
+        options: 0,
+        context: None,
+        header: 0,
+        segments: 1,
+    };
+
     /// For a packet with this VLAN tag and this work for the device.
     pub(crate) fn new(vlan: Option<u16>, offload: Option<&Offload>) -> Self {
-        let mut plan = Self {
-            command: Tx::DTYP_DATA | Tx::DEXT | Tx::IFCS,
-            segments: 1,
-            ..Self::default()
-        };
+        let mut plan = Self::PLAIN;
         if vlan.is_none() && offload.is_none() {
             return plan;
         }
@@ -148,9 +153,21 @@ impl Plan {
         self.command |= Tx::STAMP;
     }
 
+    /// Whether the first of the two contexts is for it.
+    pub(crate) fn uses_first(&self) -> bool {
+        matches!(self.context, Some((0, _)))
+    }
+
     /// What is on the wire of a packet of `len` bytes.
     pub(crate) fn wire_bytes(&self, len: u32) -> u32 {
         len.wrapping_add(self.header.wrapping_mul(self.segments.wrapping_sub(1)))
+    }
+
+    /// The same as [`data`](Self::data) for a packet that is not cut.
+    #[inline]
+    pub(crate) fn whole(&self, len: u32, segment: Segment) -> Tx {
+        let plan = Self { header: 0, ..*self };
+        plan.data(len, segment)
     }
 
     /// The descriptor of a piece of a packet of `len` bytes.

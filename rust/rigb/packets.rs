@@ -10,7 +10,10 @@ use rnet::{
         RxPort,
         TxPort, //
     },
-    skb::Wanted,
+    skb::{
+        Likeness,
+        Wanted, //
+    },
 };
 
 use crate::{
@@ -24,10 +27,12 @@ use crate::{
 /// The chip pads short frames itself, but not ones that have no more than a header.
 pub(crate) const SHORTEST: u32 = 17;
 
-/// What a transmit queue remembers: the contexts that the chip has.
+/// What a transmit queue remembers: the contexts that the chip has, and which packets need no more
+/// than the first of them.
 #[derive(Default)]
 pub(crate) struct TxState {
     contexts: [Option<desc::Tx>; 2],
+    known: Option<(Likeness, Plan)>,
 }
 
 impl Port {
@@ -46,13 +51,36 @@ impl Port {
         let Some((mut slots, state)) = tx.reserve(needed) else {
             return Xmit::Busy(skb.busy());
         };
-        let vlan = skb.vlan_tag();
+        let (len, vlan) = (skb.len(), skb.vlan_tag());
+        let likeness = skb.likeness();
+        if !skb.wants_stamp() {
+            // What is forwarded, has its checksum, or is like the one before: by itself, so that it
+            // is short.
+            let plan = match (&state.known, likeness) {
+                (_, None) if vlan.is_none() && !skb.wants_offload() => Some(Plan::PLAIN),
+                (Some((like, plan)), Some(this)) if *like == this => Some(*plan),
+                _ => None,
+            };
+            if let Some(plan) = plan {
+                let posted = slots.post(skb, desc::MAX_PIECE, len, 1, |segment| {
+                    plan.whole(len, segment)
+                });
+                return Xmit::Taken(match posted {
+                    Ok(gone) | Err(gone) => gone,
+                });
+            }
+        }
         let (skb, offload) = match skb.offload(self.max_network(), desc::MAX_TRANSPORT) {
             Wanted::Nothing(skb) => (skb, None),
             Wanted::Offload(skb, offload) => (skb, Some(offload)),
             Wanted::Dropped(gone) => return Xmit::Taken(gone),
         };
+        let len = skb.len();
         let mut plan = Plan::new(vlan, offload.as_ref());
+        // Not where the stack has written the checksum.
+        let alike = likeness
+            .filter(|_| offload.is_some())
+            .map(|likeness| (likeness, plan));
         let claim = nic.claim_stamp(&skb);
         if claim.is_some() {
             // One that came too late for its packet is not this one's.
@@ -68,7 +96,6 @@ impl Port {
                 }
             }
         }
-        let len = skb.len();
         let posted = slots.post(
             skb,
             desc::MAX_PIECE,
@@ -80,6 +107,10 @@ impl Port {
             Ok(gone) => {
                 if let Some((known, context)) = changed {
                     *known = Some(context);
+                }
+                // Those that are alike have the first context, if any.
+                if plan.uses_first() {
+                    state.known = alike;
                 }
                 if let Some(claim) = claim {
                     claim.posted();

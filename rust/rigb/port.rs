@@ -219,7 +219,7 @@ impl nic::Driver for Port {
     }
 
     fn xdp_descriptor(len: u32, segment: Segment) -> desc::Tx {
-        desc::Plan::new(None, None).data(len, segment)
+        desc::Plan::PLAIN.data(len, segment)
     }
 
     const XDP_SHORTEST: u32 = packets::SHORTEST;

@@ -73,6 +73,10 @@ pub struct Load {
 /// So many frames are looked at together.
 const WINDOW: u64 = 128;
 
+/// While interrupts are held back, so many polls are enough: what comes then may be no flood any
+/// more, of which this many frames would take long.
+const POLLS: u32 = 16;
+
 /// Totals of a vector's queues.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Totals {
@@ -94,6 +98,7 @@ impl Totals {
 pub(super) struct Adapt {
     at: Cell<Totals>,
     nanos: Cell<u64>,
+    polls: Cell<u32>,
 }
 
 impl Adapt {
@@ -101,16 +106,21 @@ impl Adapt {
         Self {
             at: Cell::new(Totals::default()),
             nanos: Cell::new(0),
+            polls: Cell::new(0),
         }
     }
 
-    /// The load since the last window ended, if another one has ended. In the poll function of the
-    /// vector.
+    /// The load since the last window ended, if another one has ended; `held` says whether
+    /// interrupts are held back. In the poll function of the vector.
     #[inline]
-    pub(super) fn window(&self, now: Totals) -> Option<Load> {
-        if now.received.wrapping_sub(self.at.get().received) < WINDOW {
+    pub(super) fn window(&self, now: Totals, held: bool) -> Option<Load> {
+        let polls = self.polls.get().wrapping_add(1);
+        self.polls.set(polls);
+        let frames = now.received.wrapping_sub(self.at.get().received);
+        if frames < WINDOW && !(held && polls >= POLLS) {
             return None;
         }
+        self.polls.set(0);
         Some(self.load(now))
     }
 
@@ -150,15 +160,28 @@ mod tests {
     #[test]
     fn windows() {
         let adapt = Adapt::new();
-        assert!(adapt.window(totals(WINDOW - 1, 0, 0)).is_none());
+        assert!(adapt.window(totals(WINDOW - 1, 0, 0), false).is_none());
         let load = adapt
-            .window(totals(WINDOW, WINDOW * 60, WINDOW / 2))
+            .window(totals(WINDOW, WINDOW * 60, WINDOW / 2), false)
             .unwrap();
         assert!(load.bytes == 60 && load.one_way);
-        assert!(adapt.window(totals(WINDOW, WINDOW * 60, WINDOW)).is_none());
+        let now = totals(WINDOW, WINDOW * 60, WINDOW);
+        assert!(adapt.window(now, false).is_none());
         let load = adapt
-            .window(totals(2 * WINDOW, WINDOW * 160, 2 * WINDOW))
+            .window(totals(2 * WINDOW, WINDOW * 160, 2 * WINDOW), false)
             .unwrap();
         assert!(load.bytes == 100 && !load.one_way);
+    }
+
+    #[test]
+    fn few_while_held_back() {
+        let adapt = Adapt::new();
+        for _ in 1..POLLS {
+            assert!(adapt.window(totals(3, 0, 0), true).is_none());
+        }
+        assert!(adapt
+            .window(totals(3, 0, 3), true)
+            .is_some_and(|load| !load.one_way));
+        assert!(adapt.window(totals(3, 0, 3), true).is_none());
     }
 }

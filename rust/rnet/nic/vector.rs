@@ -158,9 +158,10 @@ impl<D: Driver> Vector<D> {
             // SAFETY: By the type invariant the queues are there. This is their NAPI.
             now.add(unsafe { queues.as_ref().totals() });
         }
-        if let Some(load) = self.adapt.window(now) {
+        let held = self.activity.usecs.load(Relaxed);
+        if let Some(load) = self.adapt.window(now, held != 0) {
             let wanted = core.driver().interval(&load).min(D::LIMITS.interval);
-            if self.activity.usecs.load(Relaxed) != wanted {
+            if held != wanted {
                 self.hold_back(core, wanted);
                 if !moderation.still_adaptive() {
                     self.hold_back(core, moderation.first());

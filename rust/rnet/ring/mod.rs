@@ -16,7 +16,9 @@ mod rx_packet;
 mod rx_view;
 mod tx;
 mod tx_clean;
+mod tx_copy;
 mod tx_frame;
+mod tx_late;
 mod tx_port;
 
 pub(crate) use rx::RxRing;

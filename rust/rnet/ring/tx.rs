@@ -19,6 +19,12 @@ use net_bindings as nb;
 use super::{
     after,
     distance,
+    tx_copy::Copies,
+    tx_late::{
+        Late,
+        Pace,
+        BATCH, //
+    },
     RingAddress, //
 };
 use crate::{
@@ -98,6 +104,13 @@ pub(crate) struct TxRing<D: Descriptor> {
     pub(super) cleaning: Atomic<u32>,
     /// How many packets had been sent when somebody last looked, or [`NOTHING`](Self::NOTHING).
     pub(super) seen: Atomic<u64>,
+    /// For short packets; what belongs to a slot is of the side that the slot is of.
+    pub(super) copies: Copies,
+    /// Of the filling side.
+    pub(super) pace: UnsafeCell<Pace>,
+    /// So many descriptors in use are a batch.
+    pub(super) batch: u32,
+    pub(super) late: Pin<KBox<Late>>,
     pub(super) napi: NonNull<nb::napi_struct>,
     pub(super) doorbell: Doorbell,
     pub(super) txq: NonNull<nb::netdev_queue>,
@@ -163,6 +176,12 @@ impl<D: Descriptor> TxRing<D> {
             clean: UnsafeCell::new(0),
             cleaning: Atomic::new(0),
             seen: Atomic::new(Self::NOTHING),
+            // SAFETY: By the requirement of this function.
+            copies: unsafe { Copies::new(dev, len as usize) },
+            pace: UnsafeCell::new(Pace::new()),
+            batch: BATCH.min(len / 8),
+            // SAFETY: By the requirement of this function.
+            late: unsafe { Late::new(napi)? },
             napi,
             doorbell,
             txq,
@@ -235,11 +254,22 @@ impl<D: Descriptor> TxRing<D> {
         unsafe { nb::smp_store_release_u32(self.next.get(), next) };
     }
 
+    /// How many descriptors are in use.
+    #[inline]
+    pub(super) fn used(&self) -> u32 {
+        distance(self.clean_at(), self.next(), self.len)
+    }
+
     /// How many descriptors the filling side may use.
     #[inline]
     pub(super) fn free(&self) -> u32 {
-        let used = distance(self.clean_at(), self.next(), self.len);
-        self.len.wrapping_sub(1).wrapping_sub(used)
+        self.len.wrapping_sub(1).wrapping_sub(self.used())
+    }
+
+    /// Whether less is in use than a batch when so many descriptors are free.
+    #[inline]
+    pub(super) fn is_below_batch(&self, free: u32) -> bool {
+        free.wrapping_add(self.batch) >= self.len
     }
 
     /// Undoes the mapping of a slot.
@@ -303,11 +333,17 @@ impl<D: Descriptor> Drop for TxRing<D> {
         while at != next {
             // SAFETY: Nobody else uses the ring any more, and the device does not: the layer has
             // stopped it. A packet begins at `at`.
-            let (content, after, ..) = unsafe { self.take(at) };
+            let (content, after, bytes, packets) = unsafe { self.take(at) };
+            let sent = self.desc.is_done(self.before(after) as usize);
+            if sent {
+                self.stats.packets.add(packets.into());
+                self.stats.bytes.add(bytes.into());
+            }
             // SAFETY: The ring owned it.
             unsafe {
                 match content {
                     Content::Nothing => {}
+                    Content::Skb(skb) if sent => nb::dev_consume_skb_any(skb.as_ptr()),
                     Content::Skb(skb) => {
                         nb::dev_kfree_skb_any_reason(skb.as_ptr(), DropReason::DEV_READY.as_raw())
                     }

@@ -11,6 +11,7 @@ use net_bindings as nb;
 
 use super::tx::{
     Content,
+    Mapped,
     TxRing, //
 };
 use crate::{
@@ -70,6 +71,9 @@ impl<D: Descriptor> TxRing<D> {
     /// In the poll function of the ring's NAPI, with its budget.
     #[inline]
     pub(crate) unsafe fn poll(&self, limit: u32, budget: i32) -> bool {
+        if self.used() == 0 {
+            return true;
+        }
         match self.cleaner() {
             // SAFETY: By the requirement.
             Some(cleaner) => unsafe { cleaner.run(limit, Free::Poll(budget)) },
@@ -78,32 +82,44 @@ impl<D: Descriptor> TxRing<D> {
         }
     }
 
-    /// Tells the device what is in the ring, and frees what it has sent by then.
+    /// Tells the device what is in the ring, and frees what it has sent by then, or within `wait`
+    /// microseconds: see [`tx_late`](super::tx_late).
     ///
     /// # Safety
     ///
     /// Only for the filling side, with the transmit lock of the queue held.
-    #[inline]
-    pub(super) unsafe fn start(&self) {
+    #[inline(always)]
+    pub(super) unsafe fn start(&self, wait: u32) {
         let next = self.next();
         self.stats.doorbells.add(1);
         // SAFETY: Rings end before the mapping of the device's registers does.
         unsafe { self.doorbell.ring(next) };
         // SAFETY: By the requirement.
-        unsafe { self.reap(self.before(next)) };
+        unsafe { self.reap(self.before(next), wait) };
+        if wait == 0 && self.used() == 0 {
+            // SAFETY: We are the filling side.
+            unsafe { (*self.pace.get()).empty() };
+        }
     }
 
     /// After the doorbell: frees what has been sent, if the device is done with the descriptor in
-    /// slot `last` already, as emulated devices are.
+    /// slot `last` already, as emulated devices are; with `wait` only when the queue has been
+    /// stopped.
     ///
     /// # Safety
     ///
     /// In the transmit callback of the queue, or where else its lock is held.
-    #[inline]
-    unsafe fn reap(&self, last: u32) {
+    #[inline(always)]
+    unsafe fn reap(&self, last: u32, wait: u32) {
         if !self.desc.is_done(last as usize) {
             return;
         }
+        // SAFETY: A queue of a device that is there.
+        let halted = unsafe { nb::netif_tx_queue_halted(self.txq.as_ptr()) };
+        if wait != 0 && !halted && self.late.within(wait) {
+            return;
+        }
+        self.late.again();
         match self.cleaner() {
             // SAFETY: By the requirement. There is no limit, so there is no more.
             Some(cleaner) => unsafe {
@@ -166,6 +182,7 @@ impl<D: Descriptor> Cleaner<'_, D> {
     /// # Safety
     ///
     /// In the context that `how` names.
+    #[inline(never)]
     unsafe fn run(self, limit: u32, how: Free) -> bool {
         let ring = self.0;
         let begin = ring.clean_at();
@@ -175,7 +192,8 @@ impl<D: Descriptor> Cleaner<'_, D> {
         while at != next && count < limit {
             let Some(slot) = ring.slot(at) else { break };
             // SAFETY: Between `clean` and `next`: ours.
-            let (last, content) = unsafe { ((*slot).last, (*slot).content) };
+            let (last, content, mapped) =
+                unsafe { ((*slot).last, (*slot).content, (*slot).mapped) };
             if !ring.desc.is_done(last as usize) {
                 break;
             }
@@ -186,8 +204,15 @@ impl<D: Descriptor> Cleaner<'_, D> {
                 break;
             }
             // SAFETY: A packet begins at `at`, since it did at `clean` and each is taken as a
-            // whole; its last descriptor, and so all of them, are done.
-            let (content, after, its_bytes, its_packets) = unsafe { ring.take(at) };
+            // whole; its last descriptor, and so all of them, are done. The short way is for copies.
+            let (content, after, its_bytes, its_packets) = unsafe {
+                if last == at && mapped == Mapped::No {
+                    (*slot).content = Content::Nothing;
+                    (content, ring.after(at), (*slot).bytes, (*slot).packets)
+                } else {
+                    ring.take(at)
+                }
+            };
             // SAFETY: The ring owned it. By the requirement this is the right context.
             unsafe {
                 match (content, how) {

@@ -68,16 +68,11 @@ impl<'a, D: Descriptor> FrameTx<'a, D> {
             ring.stats.dropped.add(1);
             return Outcome::Dropped;
         }
-        if ring.free() < pieces {
+        let room = ring.free();
+        if room < pieces {
             return Outcome::NoRoom(frame);
         }
-        let next = ring.next();
-        let mut place = Reserved {
-            ring,
-            first: next,
-            next,
-            left: pieces,
-        };
+        let mut place = Reserved::new(ring, pieces, room);
         let total = frame.len();
         for piece in 0..pieces {
             let (data, len) = frame.piece(piece);
@@ -112,6 +107,6 @@ impl<'a, D: Descriptor> FrameTx<'a, D> {
     /// Tells the device what is in the ring. To be called after frames were sent.
     pub(crate) fn start(&self) {
         // SAFETY: The lock is held, by the contract of `new()`.
-        unsafe { self.0.start() };
+        unsafe { self.0.start(0) };
     }
 }

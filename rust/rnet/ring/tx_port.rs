@@ -6,10 +6,13 @@ use core::ptr::NonNull;
 
 use net_bindings as nb;
 
-use super::tx::{
-    Content,
-    Mapped,
-    TxRing, //
+use super::{
+    tx::{
+        Content,
+        Mapped,
+        TxRing, //
+    },
+    tx_copy::SHORT, //
 };
 use crate::{
     dma::Descriptor,
@@ -63,17 +66,14 @@ impl<'a, D: Descriptor, S> TxPort<'a, D, S> {
     /// same way, so ask for no more than a packet's pieces and a few.
     #[inline]
     pub fn reserve(&mut self, n: u32) -> Option<(Reserved<'_, D>, &mut S)> {
-        if self.ring.free() < n && !self.stop(n) {
-            return None;
+        let mut room = self.ring.free();
+        if room < n {
+            if !self.stop(n) {
+                return None;
+            }
+            room = self.ring.free();
         }
-        let next = self.ring.next();
-        let reserved = Reserved {
-            ring: self.ring,
-            first: next,
-            next,
-            left: n,
-        };
-        Some((reserved, self.state))
+        Some((Reserved::new(self.ring, n, room), self.state))
     }
 
     /// Stops the queue; true if there is room for `n` nevertheless, and it runs again.
@@ -107,9 +107,24 @@ pub struct Reserved<'a, D: Descriptor> {
     pub(super) first: u32,
     pub(super) next: u32,
     pub(super) left: u32,
+    /// So many descriptors are free beyond `next`; others may have become free since.
+    room: u32,
 }
 
-impl<D: Descriptor> Reserved<'_, D> {
+impl<'a, D: Descriptor> Reserved<'a, D> {
+    /// Of `n` descriptors, where at least `room` are free.
+    #[inline]
+    pub(super) fn new(ring: &'a TxRing<D>, n: u32, room: u32) -> Self {
+        let next = ring.next();
+        Self {
+            ring,
+            first: next,
+            next,
+            left: n,
+            room,
+        }
+    }
+
     /// Puts a descriptor without memory in front of the packet. Ignored when there is no room left.
     #[inline]
     pub fn context(&mut self, desc: D) {
@@ -136,12 +151,28 @@ impl<D: Descriptor> Reserved<'_, D> {
         packets: u32,
         mut encode: impl FnMut(Segment) -> D,
     ) -> core::result::Result<Disposed<'call>, Disposed<'call>> {
+        let raw = skb.as_raw();
+        let len = skb.len();
+        // SAFETY: The packet is ours.
+        if len <= SHORT.min(max) && self.left != 0 && unsafe { nb::skb_headlen(raw) == len } {
+            // SAFETY: The packet is ours, and all of it here. The slot is the filling side's, and
+            // that is us.
+            let copy = unsafe { self.ring.copies.fill(self.next, nb::skb_data(raw), len) };
+            if let Some(dma) = copy {
+                self.write(encode(Segment {
+                    dma,
+                    len,
+                    first: true,
+                    last: true,
+                }));
+                return Ok(self.commit_copy(skb, wire_bytes, packets));
+            }
+        }
         let pieces = skb.pieces(max);
         if pieces == 0 || pieces > self.left {
             self.ring.stats.dropped.add(1);
             return Err(skb.drop_with(DropReason::NOT_SPECIFIED));
         }
-        let raw = skb.as_raw();
         let mut done = 0u32;
         // SAFETY: The packet is ours.
         let (head, frags) = unsafe { (nb::skb_headlen(raw), nb::skb_nr_frags(raw)) };
@@ -209,12 +240,13 @@ impl<D: Descriptor> Reserved<'_, D> {
     pub(super) fn write(&mut self, desc: D) {
         self.ring.desc.write(self.next as usize, desc);
         self.next = self.ring.after(self.next);
+        self.room = self.room.wrapping_sub(1);
     }
 
     /// Makes what was written a packet of the ring, and tells the device.
     #[inline]
     fn commit<'call>(self, skb: TxSkb<'call>, wire_bytes: u32, packets: u32) -> Disposed<'call> {
-        let ring = self.ring;
+        let (ring, room) = (self.ring, self.room);
         // SAFETY: The packet is ours, and sent by this device.
         unsafe { nb::skb_tx_timestamp(skb.as_raw(), ring.netdev.as_ptr()) };
         let (raw, disposed) = skb.into_ring();
@@ -223,10 +255,53 @@ impl<D: Descriptor> Reserved<'_, D> {
         let content = NonNull::new(raw).map_or(Content::Nothing, Content::Skb);
         // SAFETY: The packet is complete, and the slot's from now on.
         let ring_now = unsafe { self.publish(content, wire_bytes, packets, more) };
-        let stopped = ring.free() < TxRing::<D>::STOP && !stop_unless(ring, TxRing::<D>::WAKE);
-        if ring_now || stopped {
-            // SAFETY: A reservation is made and used in a transmit callback only.
-            unsafe { ring.start() };
+        let stopped = room < TxRing::<D>::STOP && !stop_unless(ring, TxRing::<D>::WAKE);
+        // SAFETY: A reservation is made and used in a transmit callback only: we are the filling
+        // side.
+        unsafe {
+            (*ring.pace.get()).awaited();
+            if ring_now || stopped {
+                ring.start(0);
+            }
+        }
+        disposed
+    }
+
+    /// The same for a packet that was copied, and is free by that.
+    #[inline]
+    fn commit_copy<'call>(
+        self,
+        skb: TxSkb<'call>,
+        wire_bytes: u32,
+        packets: u32,
+    ) -> Disposed<'call> {
+        let (ring, room) = (self.ring, self.room);
+        // SAFETY: The packet is ours, and sent by this device.
+        unsafe { nb::skb_tx_timestamp(skb.as_raw(), ring.netdev.as_ptr()) };
+        // SAFETY: No requirement. Asks for the core's own knowledge of this CPU.
+        let more = unsafe { nb::netdev_xmit_more() };
+        let (raw, disposed) = skb.into_ring();
+        // One that somebody else has, too, is not free by that: it stays for the batch.
+        // SAFETY: It was ours.
+        let shared = unsafe { nb::skb_is_shared(raw) };
+        let content = match NonNull::new(raw) {
+            Some(skb) if shared => Content::Skb(skb),
+            _ => Content::Nothing,
+        };
+        // SAFETY: The packet is complete, and the slot's from now on if it is shared.
+        let ring_now = unsafe { self.publish(content, wire_bytes, packets, more) };
+        let stopped = room < TxRing::<D>::STOP && !stop_unless(ring, TxRing::<D>::WAKE);
+        // SAFETY: A reservation is made and used in a transmit callback only: we are the filling
+        // side.
+        unsafe {
+            let wait = (*ring.pace.get()).copied();
+            if ring_now || stopped {
+                ring.start(if ring.is_below_batch(room) { wait } else { 0 });
+            }
+        }
+        if !shared {
+            // SAFETY: Still ours. In a transmit callback.
+            unsafe { nb::skb_consume_in_xmit(raw) };
         }
         disposed
     }

@@ -22,6 +22,7 @@ pub use looped::{
     TooShort, //
 };
 pub use offload::{
+    Likeness,
     Offload,
     Segmentation,
     Transport,

@@ -49,6 +49,14 @@ pub struct Segmentation {
     pub count: u32,
 }
 
+/// Where the headers of a packet are, and its VLAN tag: two that have the same want the same of the
+/// device. Made by [`TxSkb::likeness`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Likeness {
+    offsets: u64,
+    kind: u64,
+}
+
 /// What [`TxSkb::offload`] found.
 pub enum Wanted<'call> {
     /// Nothing: the packet is complete. Or it is now, since the stack has written a checksum that
@@ -97,12 +105,12 @@ impl<'call> TxSkb<'call> {
             return 0;
         }
         // SAFETY: Valid by the type invariant.
-        let (head, frags) = unsafe {
-            (
-                nb::skb_headlen(self.as_raw()),
-                nb::skb_nr_frags(self.as_raw()),
-            )
-        };
+        let head = unsafe { nb::skb_headlen(self.as_raw()) };
+        if head == self.len() && head <= max {
+            return u32::from(head != 0);
+        }
+        // SAFETY: Valid by the type invariant.
+        let frags = unsafe { nb::skb_nr_frags(self.as_raw()) };
         let mut pieces = head.div_ceil(max);
         for frag in 0..frags {
             // SAFETY: Valid by the type invariant; a fragment that is there.
@@ -146,6 +154,51 @@ impl<'call> TxSkb<'call> {
             return Err(disposed);
         }
         Ok(self)
+    }
+
+    /// Whether the device is to write a checksum or make segments.
+    #[inline]
+    pub fn wants_offload(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { nb::skb_csum_partial(self.as_raw()) }
+    }
+
+    /// Whether the device is to stamp the packet.
+    #[inline]
+    pub fn wants_stamp(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { nb::skb_wants_hw_tstamp(self.as_raw()) }
+    }
+
+    /// By which a packet can be compared with others: what [`offload`](Self::offload) says is the
+    /// same for those that are alike, and prepares nothing in them. `None` for what wants nothing,
+    /// for segments, and for what is rare.
+    #[inline]
+    pub fn likeness(&self) -> Option<Likeness> {
+        if !self.wants_offload() {
+            return None;
+        }
+        let raw = self.as_raw();
+        // SAFETY: Valid by the type invariant, with a checksum to be written.
+        let (network, start, check, cut) = unsafe {
+            (
+                nb::skb_network_offset(raw),
+                nb::skb_csum_start_offset(raw),
+                nb::skb_csum_offset(raw),
+                nb::skb_gso_size(raw) != 0,
+            )
+        };
+        let protocol = self.protocol();
+        // In a tag would be the protocol; SCTP has a sum of its own.
+        if cut || !matches!(protocol, ETH_P_IP | ETH_P_IPV6) || check == SCTP_CHECK {
+            return None;
+        }
+        // SAFETY: Valid by the type invariant.
+        let tag = unsafe { nb::skb_vlan_word(raw) };
+        Some(Likeness {
+            offsets: u64::from(network as u32) << 32 | u64::from(start as u32),
+            kind: u64::from(tag) << 32 | u64::from(check & 0xffff) << 16 | u64::from(protocol),
+        })
     }
 
     /// What is to be done to the packet, with its headers made ready for it: lengths that each
