@@ -5,7 +5,6 @@ import os
 
 import kernel
 import ktap
-import net
 import port
 import qmp
 
@@ -29,12 +28,7 @@ def everything(pair, kind):
     for end in (0, 1):
         pair.ping(end=end, address=port.V4[1 - end], count=20)
     pair.exchange(count=16, size=1400)
-    one, other = pair.tcp()
-    data = os.urandom(1 << 18)
-    with one, other:
-        for source, sink in ((one, other), (other, one)):
-            source.sendall(data)
-            ktap.check(net.read_exactly(sink, len(data)) == data, "the bytes differ")
+    pair.bytes_both_ways()
     after = [lines(name)[0][0] for name in port.NAMES]
     ktap.check(all(b - a >= 10 for a, b in zip(before, after)), "interrupts: %s, then %s" % (before, after))
     # As many queues as one likes are served by it.

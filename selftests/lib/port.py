@@ -217,6 +217,15 @@ class Pair:
         other.settimeout(20 * ktap.SLOW)
         return one, other
 
+    def bytes_both_ways(self, size=1 << 18):
+        """A connection that carries random bytes to one end, then to the other."""
+        one, other = self.tcp()
+        data = os.urandom(size)
+        with one, other:
+            for source, sink in ((one, other), (other, one)):
+                source.sendall(data)
+                ktap.check(net.read_exactly(sink, size) == data, "the bytes differ")
+
     def ping(self, count=3, size=56, address=V4[1], end=0):
         """Pings that all have to be answered."""
         # ping's socket has no room for two large answers that it has not read yet.

@@ -54,12 +54,7 @@ def verdicts(drivers):
                    {"pass": [0, 0, 0], "tx": [0, COUNT, 0]}.get(name, [COUNT, 0, 0]))
         got = pair.statistics(0)["rx_bytes"] - packets["rx_bytes"]
         ktap.check(got >= sum(SIZES) + 14 * COUNT, "%s: %d bytes counted as received" % (name, got))
-    one, other = pair.tcp()
-    data = os.urandom(1 << 18)
-    with one, other:
-        for source, sink in ((one, other), (other, one)):
-            source.sendall(data)
-            ktap.check(net.read_exactly(sink, len(data)) == data, "the bytes differ")
+    pair.bytes_both_ways()
     pair.attach(None)
     pair.wait_link()
     pair.send(SIZES)
