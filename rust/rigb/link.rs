@@ -43,10 +43,12 @@ const SUPPORTED: LinkModes = SPEEDS
 /// In `Link::forced`.
 const FULL: u32 = 1 << 31;
 
-/// What the link is wanted to be, and as it was last seen. Written under RTNL, but for `seen`.
+/// What the link is wanted to be, and as it was last seen. Written under RTNL, but for what is seen.
 pub(crate) struct Link {
     /// STATUS as the service has seen it, or 0 for no link, or one that has to be looked at anew.
     seen: Atomic<u32>,
+    /// What the other end offered when the link came up, as the PHY has it.
+    partner: Atomic<u32>,
     /// The speeds that are offered.
     offered: Atomic<u64>,
     /// 0 to negotiate, else the speed in Mbit/s, and [`FULL`].
@@ -60,6 +62,7 @@ impl Link {
     pub(crate) fn new() -> Self {
         Self {
             seen: Atomic::new(0),
+            partner: Atomic::new(0),
             offered: Atomic::new(SPEEDS.bits()),
             forced: Atomic::new(0),
             pause_autoneg: Atomic::new(true),
@@ -252,9 +255,11 @@ impl Port {
         }
         let full = status.has(Status::FD);
         let hw = self.hw(nic);
-        let partner = hw.with_phy(|phy| phy.read(phy::PARTNER));
-        let partner = partner.map_or(LinkModes::default(), modes);
-        self.link.set_flow_control(&hw, full, Some(partner))?;
+        // What ethtool shows of it until the link changes again.
+        let partner = hw.with_phy(|phy| phy.read(phy::PARTNER)).unwrap_or(0);
+        self.link.partner.store(partner.into(), Relaxed);
+        self.link
+            .set_flow_control(&hw, full, Some(modes(partner)))?;
         pr_info!(
             "{}: link up, {} Mbit/s, {} duplex\n",
             nic.dev(),
@@ -271,7 +276,7 @@ impl Port {
         let autoneg = self.link.forced.load(Relaxed) == 0;
         let up = status.has(Status::LU) && nic.dev().carrier_ok();
         let partner = if up && autoneg {
-            modes(self.hw(nic).with_phy(|phy| phy.read(phy::PARTNER))?)
+            modes(self.link.partner.load(Relaxed) as u16)
         } else {
             LinkModes::default()
         };

@@ -9,7 +9,6 @@ import mmap
 import os
 import struct
 
-import kernel
 import ktap
 import port
 import tools
@@ -123,10 +122,8 @@ def own_statistics(pair, end=0):
 
 def quiet(pair):
     """Nothing that the kernel sends by itself is to come between forged descriptors."""
+    pair.without_ipv6()
     for end in (0, 1):
-        pair.run(end, "ip -6 addr flush dev %s")
-        with pair.side(end):
-            kernel.write("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % port.NAMES[end], "1")
         # Neighbours for good: no ARP.
         other = pair.link(1 - end)["address"]
         pair.run(end, "ip neigh replace %s lladdr %s dev %%s nud permanent" % (port.V4[1 - end], other))

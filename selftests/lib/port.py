@@ -172,6 +172,12 @@ class Pair:
         """What ip says of the device."""
         return json.loads(self.run(end, "ip -j -s -d link show dev %s"))[0]
 
+    def without_ipv6(self):
+        """No end sends anything by itself: solicitations, listener reports."""
+        for end in (0, 1):
+            with self.side(end):
+                kernel.write("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % NAMES[end], "1")
+
     def wait_link(self, up=True):
         """Waits until both ends have a link, or none. With a link also until the stack has noticed:
         before that it throws away what it is to send, and counts that as dropped."""

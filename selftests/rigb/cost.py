@@ -93,6 +93,10 @@ def idle():
     monitor = qmp.Monitor()
     pair = port.Pair("rigb-rigb")
     pair.ping()
+    pair.without_ipv6()
+    for end in (0, 1):
+        # Nor does anybody ask for a neighbour again.
+        pair.run(end, "ip addr flush dev %s")
     time.sleep(3)
     with qmp.Trace(monitor) as trace:
         time.sleep(10)
@@ -106,6 +110,10 @@ def statistics():
     monitor = qmp.Monitor()
     pair = port.Pair("rigb-rigb")
     pair.ping()
+    pair.without_ipv6()
+    for end in (0, 1):
+        # Nor does anybody ask for a neighbour again.
+        pair.run(end, "ip addr flush dev %s")
     time.sleep(3)
     start = time.monotonic()
     with qmp.Trace(monitor) as trace:
@@ -115,8 +123,9 @@ def statistics():
             pair.run(0, "ethtool -I -a %s")
             pair.statistics(0)
     taken = time.monotonic() - start
-    # The service looks at the link meanwhile.
-    ktap.check(trace.count[trace.READ] <= 2 * 2 * (taken + 1), "%d reads in %.1f s" % (trace.count[trace.READ], taken))
+    ktap.note("%d reads in %.1f s: %r" % (trace.count[trace.READ], taken, trace.registers))
+    # The service looks at the link meanwhile, and ethtool -a asks for it.
+    ktap.equal("registers but that of the link", [name for name in trace.registers if name != "read 0x8"], [])
 
 
 if __name__ == "__main__":
