@@ -102,6 +102,15 @@ def lengths():
     forger.works()
 
 
+def down_and_up(pair):
+    """The first port goes down with what has come of a frame, and up with a new ring."""
+    port.settled()
+    pair.run(0, "ip link set dev %s down")
+    pair.run(0, "ip link set dev %s up")
+    pair.wait_link()
+    forge.quiet(pair)
+
+
 @ktap.case(limit=120)
 def frames_without_an_end():
     """More pieces than a packet can have, no end at all, an end alone: one frame is dropped, the next comes."""
@@ -126,11 +135,7 @@ def frames_without_an_end():
         forger.works()
     # A frame that never ends, when the port goes down: nothing is lost, which kmemleak would see.
     forger.write(*[frame(BUFFER, DD)] * 5)
-    port.settled()
-    forger.pair.run(0, "ip link set dev %s down")
-    forger.pair.run(0, "ip link set dev %s up")
-    forger.pair.wait_link()
-    forge.quiet(forger.pair)
+    down_and_up(forger.pair)
     forger.pair.ping()
 
 
@@ -189,11 +194,7 @@ def programs_for_pieces():
         forger.grown(rx_packets=0, rx_length_errors=1)
         # Without an end when the port goes down.
         forger.write(*[frame(BUFFER, DD)] * 5)
-        port.settled()
-        forger.pair.run(0, "ip link set dev %s down")
-        forger.pair.run(0, "ip link set dev %s up")
-        forger.pair.wait_link()
-        forge.quiet(forger.pair)
+        down_and_up(forger.pair)
         attach(-1)
         forger.pair.ping()
     ktap.check(runs.read()[0] >= 4, "runs of the program: %s" % runs.read())

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 # pylint: disable=wrong-import-position
 import kernel
 import ktap
+import net
 import port
 from irqs import everything
 
@@ -63,12 +64,10 @@ def addresses():
         with one, other:
             for source, sink in ((one, other), (other, one)):
                 for start in range(0, len(data), 1 << 16):
-                    source.sendall(data[start:start + (1 << 16)])
-                    came = b""
-                    while len(came) < 1 << 16:
-                        came += sink.recv(1 << 16)
+                    block = data[start:start + (1 << 16)]
+                    source.sendall(block)
+                    ktap.check(net.read_exactly(sink, len(block)) == block, "the bytes differ")
                     most = max(most, kernel.number(SLOTS))
-                    ktap.check(came == data[start:start + (1 << 16)], "the bytes differ")
         pair.exchange(count=64, size=1400)
         if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 4 << 30:
             ktap.check(most > 0, "nothing was copied, though there is memory above 4 GiB")

@@ -24,7 +24,7 @@ import port
 import tools
 from bpf import R0, R1, R2, R3, R4, R5, R6, R7, R9
 from forge import own_statistics
-from viewed import COUNT, KIND, SWAP, Seen, for_ours, text
+from viewed import COUNT, KIND, SWAP, Seen, for_ours, moved_head, moved_tail, payloads, text
 
 # What a program could see at most: a buffer less a header and two tags.
 LARGEST = 3072 - 22
@@ -65,24 +65,11 @@ def verdicts(drivers):
 def adjusted(drivers):
     """Longer and shorter at both ends, and metadata for the stack: the frame is what the program has made of it."""
     pair = Seen(drivers)
-    moved = [bpf.load(4, R2, R9, 0), bpf.load(4, R3, R9, 4), bpf.mov(R4, R2), bpf.alu("add", R4, 14),
-             bpf.jump("pass", R4, ">", R3)]
-    # The header of our frames is behind as many bytes more as were put in front, or taken away.
-    copy = [bpf.store(4, R2, 0, R6), bpf.store(2, R2, 4, R7), bpf.store(4, R2, 6, 0x02020202), bpf.store(2, R2, 10, 0x202),
-            bpf.store(2, R2, 12, socket.htons(KIND))]
-    keep = [bpf.load(4, R6, R2, 0), bpf.load(2, R7, R2, 4)]
-
-    def head(by):
-        return [keep, bpf.mov(R1, R9), bpf.mov(R2, by), bpf.call(bpf.XDP_ADJUST_HEAD), bpf.jump("pass", R0, "!=", 0),
-                moved, copy, bpf.verdict(bpf.XDP_PASS)]
-
-    def tail(by):
-        return [bpf.mov(R1, R9), bpf.mov(R2, by), bpf.call(bpf.XDP_ADJUST_TAIL), bpf.verdict(bpf.XDP_PASS)]
     for name, action, change in (
-            ("20 bytes less in front", head(20), lambda data: data[20:]),
-            ("100 bytes more in front", head(-100), lambda data: (100 + len(data), data)),
-            ("50 bytes less behind", tail(-50), lambda data: data[:-50]),
-            ("200 bytes more behind", tail(200), lambda data: data + bytes(200))):
+            ("20 bytes less in front", [moved_head(20), bpf.verdict(bpf.XDP_PASS)], lambda data: data[20:]),
+            ("100 bytes more in front", [moved_head(-100), bpf.verdict(bpf.XDP_PASS)], lambda data: (100 + len(data), data)),
+            ("50 bytes less behind", [moved_tail(-50), bpf.verdict(bpf.XDP_PASS)], lambda data: data[:-50]),
+            ("200 bytes more behind", [moved_tail(200), bpf.verdict(bpf.XDP_PASS)], lambda data: data + bytes(200))):
         pair.attach(for_ours(action))
         pair.wait_link()
         pair.send([300] * COUNT)
@@ -132,10 +119,7 @@ def redirected(drivers):
     pair.wait_link()
     before = pair.counters()
     pair.send(sizes)
-    found = []
-    ktap.wait_for("frames at the veth",
-                  lambda: (found.extend(one[2][14:] for one in other.frames() if one[1] == KIND), len(found) >= COUNT)[1], 10)
-    ktap.check(found == want, "other frames came to the veth")
+    ktap.check(payloads(other, COUNT, "the veth") == want, "other frames came to the veth")
     if pair.drivers[0] == "rigb":
         ktap.equal("counters", [now - old for now, old in zip(pair.counters(), before)], [0, 0, COUNT])
     ktap.equal("frames for the stack", pair.came(0, 0), [])

@@ -22,7 +22,7 @@ import port
 import tools
 from bpf import R0, R1, R2, R3, R4, R6, R7, R9
 from forge import own_statistics
-from viewed import COUNT, SWAP, Seen, for_ours, text
+from viewed import COUNT, MOVED, SWAP, Seen, for_ours, moved_head, moved_tail, payloads, text
 
 # A buffer has 3072 bytes: from one buffer to four.
 SIZES = [60 + 232 * n for n in range(COUNT)]
@@ -65,29 +65,17 @@ def verdicts(drivers):
 def adjusted(drivers):
     """Longer and shorter at both ends, by less than a piece and by several: the frame is what the program has made of it."""
     pair = Seen(drivers, LARGEST)
-    moved = [bpf.load(4, R2, R9, 0), bpf.load(4, R3, R9, 4), bpf.mov(R4, R2), bpf.alu("add", R4, 14), bpf.jump("pass", R4, ">", R3)]
-    # The header of our frames is behind as many bytes more as were put in front, or taken away.
-    copy = [bpf.store(4, R2, 0, R6), bpf.store(2, R2, 4, R7), bpf.store(4, R2, 6, 0x02020202), bpf.store(2, R2, 10, 0x202),
-            bpf.store(2, R2, 12, struct.unpack("=H", pair.head[12:14])[0])]
-    keep = [bpf.load(4, R6, R2, 0), bpf.load(2, R7, R2, 4)]
-
-    def head(by):
-        return [keep, bpf.mov(R1, R9), bpf.mov(R2, by), bpf.call(bpf.XDP_ADJUST_HEAD), bpf.jump("pass", R0, "!=", 0),
-                moved, copy, bpf.verdict(bpf.XDP_PASS)]
-
-    def tail(by, back=False):
-        end = [bpf.jump("pass", R0, "!=", 0), moved, SWAP, bpf.verdict(bpf.XDP_TX)] if back else bpf.verdict(bpf.XDP_PASS)
-        return [bpf.mov(R1, R9), bpf.mov(R2, by), bpf.call(bpf.XDP_ADJUST_TAIL), end]
+    back = [moved_tail(-5000), bpf.jump("pass", R0, "!=", 0), MOVED, SWAP, bpf.verdict(bpf.XDP_TX)]
     sizes = [3300, 3057, 3100, 6130, 6140, 9000, 9216]
     for name, action, least, change in (
-            ("20 bytes less in front", head(20), 0, lambda data: data[20:]),
-            ("100 bytes more in front", head(-100), 0, lambda data: (100 + len(data), data)),
-            ("50 bytes less behind", tail(-50), 0, lambda data: data[:-50]),
-            ("2,000 bytes less behind", tail(-2000), 0, lambda data: data[:-2000]),
-            ("5,000 bytes less behind", tail(-5000), 6000, lambda data: data[:-5000]),
-            ("8,000 bytes less behind", tail(-8000), 9000, lambda data: data[:-8000]),
-            ("400 bytes more behind", tail(400), 0, lambda data: data + bytes(400)),
-            ("5,000 bytes less, sent back", tail(-5000, True), 6000, lambda data: data[:-5000])):
+            ("20 bytes less in front", [moved_head(20), bpf.verdict(bpf.XDP_PASS)], 0, lambda data: data[20:]),
+            ("100 bytes more in front", [moved_head(-100), bpf.verdict(bpf.XDP_PASS)], 0, lambda data: (100 + len(data), data)),
+            ("50 bytes less behind", [moved_tail(-50), bpf.verdict(bpf.XDP_PASS)], 0, lambda data: data[:-50]),
+            ("2,000 bytes less behind", [moved_tail(-2000), bpf.verdict(bpf.XDP_PASS)], 0, lambda data: data[:-2000]),
+            ("5,000 bytes less behind", [moved_tail(-5000), bpf.verdict(bpf.XDP_PASS)], 6000, lambda data: data[:-5000]),
+            ("8,000 bytes less behind", [moved_tail(-8000), bpf.verdict(bpf.XDP_PASS)], 9000, lambda data: data[:-8000]),
+            ("400 bytes more behind", [moved_tail(400), bpf.verdict(bpf.XDP_PASS)], 0, lambda data: data + bytes(400)),
+            ("5,000 bytes less, sent back", back, 6000, lambda data: data[:-5000])):
         pair.attach(frags(action))
         pair.wait_link()
         own = [size for size in sizes if size >= least]
@@ -123,9 +111,7 @@ def redirected(drivers):
     pair.wait_link()
     before = pair.counters()
     pair.send(SIZES)
-    found, kind = [], struct.unpack("!H", pair.head[12:14])[0]
-    ktap.wait_for("frames at the veth",
-                  lambda: (found.extend(one[2][14:] for one in other.frames() if one[1] == kind), len(found) >= COUNT)[1], 10)
+    found = payloads(other, COUNT, "the veth")
     ktap.check(found == want, "other frames came to the veth: %s" % list(map(len, found)))
     ktap.equal("counters", [now - old for now, old in zip(pair.counters(), before)], [0, 0, COUNT])
     ktap.equal("frames for the stack", pair.came(0, 0), [])
@@ -176,7 +162,7 @@ def nothing_kept():
     def free():
         return int(kernel.read("/proc/meminfo").split("MemAvailable:")[1].split()[0])
     for name, action in (("drop", bpf.verdict(bpf.XDP_DROP)), ("tx", [SWAP, bpf.verdict(bpf.XDP_TX)]), ("cut", [
-            bpf.mov(R1, R9), bpf.mov(R2, -5000), bpf.call(bpf.XDP_ADJUST_TAIL), bpf.verdict(bpf.XDP_DROP)])):
+            moved_tail(-5000), bpf.verdict(bpf.XDP_DROP)])):
         pair.attach(frags(action))
         pair.wait_link()
         pair.send([9000] * 100)

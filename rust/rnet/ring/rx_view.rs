@@ -240,9 +240,7 @@ impl<D: RxDescriptor> RxRing<D> {
         };
         match done {
             Some(Some(counter)) => counter.add(1),
-            // The frame went the way of the pages.
-            Some(None) => self.stats.xdp_dropped.add(1),
-            None => self.stats.xdp_dropped.add(1),
+            _ => self.stats.xdp_dropped.add(1),
         }
         if verdict != nb::xdp_action_XDP_DROP && !matches!(done, Some(Some(_))) {
             // SAFETY: A device and a program that are there.
@@ -254,7 +252,7 @@ impl<D: RxDescriptor> RxRing<D> {
             }
         }
         if done.is_some() {
-            // INVARIANT: The pages are somebody else's.
+            // INVARIANT: The pages are somebody else's, also those of a frame that could not be sent.
             self.gathered.pages = 0;
         } else {
             self.forget(true);

@@ -165,7 +165,7 @@ impl<'a, D: Descriptor> Reserved<'a, D> {
                     first: true,
                     last: true,
                 }));
-                return Ok(self.commit_copy(skb, wire_bytes, packets));
+                return Ok(self.commit(skb, wire_bytes, packets, true));
             }
         }
         let pieces = skb.pieces(max);
@@ -219,7 +219,7 @@ impl<'a, D: Descriptor> Reserved<'a, D> {
                 done = done.wrapping_add(1);
             }
         }
-        Ok(self.commit(skb, wire_bytes, packets))
+        Ok(self.commit(skb, wire_bytes, packets, false))
     }
 
     /// Remembers the mapping of what the next descriptors point to.
@@ -243,63 +243,47 @@ impl<'a, D: Descriptor> Reserved<'a, D> {
         self.room = self.room.wrapping_sub(1);
     }
 
-    /// Makes what was written a packet of the ring, and tells the device.
-    #[inline]
-    fn commit<'call>(self, skb: TxSkb<'call>, wire_bytes: u32, packets: u32) -> Disposed<'call> {
-        let (ring, room) = (self.ring, self.room);
-        // SAFETY: The packet is ours, and sent by this device.
-        unsafe { nb::skb_tx_timestamp(skb.as_raw(), ring.netdev.as_ptr()) };
-        let (raw, disposed) = skb.into_ring();
-        // SAFETY: No requirement. Asks for the core's own knowledge of this CPU.
-        let more = unsafe { nb::netdev_xmit_more() };
-        let content = NonNull::new(raw).map_or(Content::Nothing, Content::Skb);
-        // SAFETY: The packet is complete, and the slot's from now on.
-        let ring_now = unsafe { self.publish(content, wire_bytes, packets, more) };
-        let stopped = room < TxRing::<D>::STOP && !stop_unless(ring, TxRing::<D>::WAKE);
-        // SAFETY: A reservation is made and used in a transmit callback only: we are the filling
-        // side.
-        unsafe {
-            (*ring.pace.get()).awaited();
-            if ring_now || stopped {
-                ring.start(0);
-            }
-        }
-        disposed
-    }
-
-    /// The same for a packet that was copied, and is free by that.
-    #[inline]
-    fn commit_copy<'call>(
+    /// Makes what was written a packet of the ring, and tells the device. One that was `copied` is
+    /// free by that.
+    #[inline(always)]
+    fn commit<'call>(
         self,
         skb: TxSkb<'call>,
         wire_bytes: u32,
         packets: u32,
+        copied: bool,
     ) -> Disposed<'call> {
         let (ring, room) = (self.ring, self.room);
         // SAFETY: The packet is ours, and sent by this device.
         unsafe { nb::skb_tx_timestamp(skb.as_raw(), ring.netdev.as_ptr()) };
+        let (raw, disposed) = skb.into_ring();
         // SAFETY: No requirement. Asks for the core's own knowledge of this CPU.
         let more = unsafe { nb::netdev_xmit_more() };
-        let (raw, disposed) = skb.into_ring();
-        // One that somebody else has, too, is not free by that: it stays for the batch.
+        // One that somebody else has, too, is not free by being copied: it stays for the batch.
         // SAFETY: It was ours.
-        let shared = unsafe { nb::skb_is_shared(raw) };
+        let free = copied && !unsafe { nb::skb_is_shared(raw) };
         let content = match NonNull::new(raw) {
-            Some(skb) if shared => Content::Skb(skb),
+            Some(skb) if !free => Content::Skb(skb),
             _ => Content::Nothing,
         };
-        // SAFETY: The packet is complete, and the slot's from now on if it is shared.
+        // SAFETY: The packet is complete, and the slot's from now on unless it is free.
         let ring_now = unsafe { self.publish(content, wire_bytes, packets, more) };
         let stopped = room < TxRing::<D>::STOP && !stop_unless(ring, TxRing::<D>::WAKE);
         // SAFETY: A reservation is made and used in a transmit callback only: we are the filling
         // side.
         unsafe {
-            let wait = (*ring.pace.get()).copied();
+            let pace = &mut *ring.pace.get();
+            let wait = if copied {
+                pace.copied()
+            } else {
+                pace.awaited();
+                0
+            };
             if ring_now || stopped {
                 ring.start(if ring.is_below_batch(room) { wait } else { 0 });
             }
         }
-        if !shared {
+        if free {
             // SAFETY: Still ours. In a transmit callback.
             unsafe { nb::skb_consume_in_xmit(raw) };
         }
