@@ -53,10 +53,11 @@ def now():
     return CLOCK[0]()
 
 
-def stream(pair):
+def stream(pair, count=4500):
     """TCP, in writes of 64 KiB: frames of 1448 bytes of payload."""
     one, other = pair.tcp()
-    block, count = bytes(1 << 16), 100
+    block = bytes(1 << 16)
+    count = count * 1448 // len(block) + 1
     for _ in range(20):
         one.sendall(block)
         net.read_exactly(other, len(block))
@@ -67,10 +68,10 @@ def stream(pair):
     return now() - start, count * len(block) / 1448
 
 
-def datagrams(pair):
+def datagrams(pair, count=4000):
     """UDP datagrams of 64 bytes, 50 sent, then read."""
     sender, receiver = pair.udp()
-    data, count = b"x" * 64, 4000
+    data = b"x" * 64
     start = now()
     for _ in range(count // 50):
         for _ in range(50):
@@ -80,27 +81,26 @@ def datagrams(pair):
     return now() - start, count
 
 
-def round_trips(pair):
+def round_trips(pair, count=1000):
     """A byte there and back over TCP."""
     one, other = pair.tcp()
     for sock in (one, other):
         sock.setsockopt(6, 1, 1)
     start = now()
-    for _ in range(1000):
+    for _ in range(count):
         one.send(b"x")
         other.recv(1)
         other.send(b"y")
         one.recv(1)
-    return now() - start, 1000
+    return now() - start, count
 
 
-def pktgen(pair, received=False):
+def pktgen(pair, count=20000, received=False):
     """pktgen's frames of 64 bytes: for nobody, or for the other port, whose IP drops them.
 
     Each one is new: the layer's devices do not take the same packet several times, which clone_skb and burst need.
     """
     tools.run("modprobe pktgen")
-    count = 20000
     mac = pair.link(1)["address"] if received else "02:00:00:00:00:99"
     with pair.side(0):
         kernel.write("/proc/net/pktgen/kpktgend_0", "rem_device_all\n")
@@ -125,18 +125,24 @@ ROWS = (
     ("UDP, 64 B, sent", "rigb-igb", datagrams),
     ("UDP, 64 B, received", "igb-rigb", datagrams),
     ("pktgen, sent", "rigb-igb", pktgen),
-    ("pktgen, received", "igb-rigb", lambda pair: pktgen(pair, True)),
+    ("pktgen, received", "igb-rigb", lambda pair, *count: pktgen(pair, *count, received=True)),
 )
 
 
-def measure(drivers, work):
-    """(nanoseconds, instructions, interrupts) for one packet: with the time that is waited for the device, and without."""
+def ready(drivers):
+    """A pair to be measured."""
     pair = port.Pair(drivers)
     for end in (0, 1):
         # A ring that is too short loses frames, which QEMU counts nowhere.
         pair.run(end, "ethtool -G %s rx 4096")
     pair.wait_link()
     pair.ping()
+    return pair
+
+
+def measure(drivers, work):
+    """(nanoseconds, instructions, interrupts) for one packet: with the time that is waited for the device, and without."""
+    pair = ready(drivers)
     # A new link and new addresses have the kernel do other things for a while.
     time.sleep(2)
     work(pair)

@@ -39,6 +39,7 @@ while (($#)); do
 			python3 -B "$here/rigb_two.py" "${@:2}"
 		;;
 	--rigb-driver) sysroot rigb_driver.py ;;
+	--rigb-profile) sysroot rigb_profile.py "${@:2}" ;;
 	--driver) sysroot driver.py "${@:2}" ;;
 	--lane) lane=$2 ;;
 	--reps) reps=$2 ;;

@@ -7,7 +7,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd -P)
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-failed=0 number=0 tests=8
+failed=0 number=0 tests=9
 
 # vm STATUS OPTIONS...: runs it and compares the exit status; texts in $said.
 vm() {
@@ -53,8 +53,13 @@ result "a WARN in the log fails a command that succeeded"
 vm 0 --no-modules --expect-splat 'sysrq triggered crash' -- sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
 result "an expected panic ends the VM at once and passes"
 
-vm 124 --no-modules --time-limit 12 -- sleep 1000 && has 'time limit' && grep -q 'Call Trace' "$out/console.log"
+vm 124 --no-modules --time-limit 12 -- sleep 1000 && has 'time limit' && grep -q 'Call Trace' "$out/console.log" &&
+	has 'the machine then: CPU 1: ' && has 'HLT=1; timer: '
 result "the time limit ends a VM that hangs and says where it was"
+
+vm 126 --no-modules -- sh -c 'echo "<3>rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:" >/dev/kmsg; sleep 6' &&
+	has 'complaint: RCU stall' && has 'the machine then: CPU 0: '
+result "QEMU is asked what its CPUs do when the kernel says that they hang"
 
 vm 125 --no-modules -- sh -c 'echo b >/proc/sysrq-trigger; sleep 60' && has 'ended before the command did'
 result "a VM that dies is the harness's status, not the command's"

@@ -16,6 +16,7 @@ import threading
 import time
 
 import initramfs
+import monitor
 import qemu
 import splat
 
@@ -184,13 +185,32 @@ def copy_output(source, path):
                 pass
 
 
-def ask_for_backtrace(monitor):
-    """A VM that hangs says where: an NMI makes it panic with a backtrace."""
+def ask_for_backtrace(sock, out):
+    """A VM that hangs says where: an NMI makes it panic with a backtrace; and QEMU what it knows."""
+    monitor.describe(sock, out)
     try:
-        monitor.sendall(b'{"execute":"qmp_capabilities"}\n{"execute":"inject-nmi"}\n')
+        monitor.Monitor(sock).ask("inject-nmi")
         time.sleep(3)
-    except OSError:
+    except (OSError, ValueError):
         pass
+
+
+def ended(process, out, limit, sock):
+    """Waits until QEMU ends; not longer than the limit. When the kernel says that something hangs, QEMU is asked why."""
+    console = os.path.join(out, "console.log")
+    end, size, asked = time.time() + limit, 0, False
+    while True:
+        try:
+            process.wait(min(2, max(0, end - time.time())))
+            return True
+        except subprocess.TimeoutExpired:
+            if time.time() >= end:
+                return False
+        if not asked and os.path.exists(console) and os.path.getsize(console) != size:
+            size = os.path.getsize(console)
+            asked = any(kind in ("RCU stall", "lockup") for kind, _, _ in splat.find(read(console)))
+            if asked:
+                monitor.describe(sock, out)
 
 
 class NoStart(Exception):
@@ -220,8 +240,8 @@ def boot_until_started(opts, out, kernel, image, modules, directory):
         try:
             return boot(opts, out, kernel, image, directory)
         except NoStart:
-            log = os.path.join(out, "console.log")
-            os.replace(log, os.path.join(out, "console-hung-%d.log" % attempt))
+            for name in ("console", "machine"):
+                os.replace(os.path.join(out, name + ".log"), os.path.join(out, "%s-hung-%d.log" % (name, attempt)))
             say("note: the emulated machine hung while it booted (%d of %d tries)" % (attempt, TRIES))
     raise Failure("the VM did not boot in %d tries of %d s" % (TRIES, START_LIMIT[opts.lane]),
                   "read console-hung-1.log in %s; on a very busy machine, try again later" % out)
@@ -248,12 +268,14 @@ def boot(opts, out, kernel, image, directory):
     reader.start()
     try:
         if not opts.shell and not started(process, out, START_LIMIT[opts.lane]):
+            monitor.describe(ours, out)
             process.kill()
             raise NoStart()
-        process.wait(None if opts.shell else opts.time_limit)
-    except subprocess.TimeoutExpired:
-        timed_out = True
-        ask_for_backtrace(ours)
+        if opts.shell:
+            process.wait()
+        elif not ended(process, out, opts.time_limit, ours):
+            timed_out = True
+            ask_for_backtrace(ours, out)
     finally:
         died = -min(process.poll() or 0, 0)
         process.kill()
@@ -309,6 +331,8 @@ def judge(opts, out, timed_out, died):
     lines, found = complaints(opts, out, timed_out)
     for line in lines[:20]:
         say("kernel complaint: " + line)
+    for line in read(os.path.join(out, "machine.log")).splitlines():
+        say("the machine then: " + line)
     if lines:
         say("the kernel complained (%d lines); all of it is in %s/console.log and dmesg.log" % (len(lines), out))
         return SPLAT
@@ -338,7 +362,7 @@ def main():
     opts = options()
     out = opts.out or tempfile.mkdtemp(prefix="run-", dir=ensure(os.path.join(os.environ["RNET_CACHE"], "out")))
     try:
-        for name in ("console.log", "dmesg.log", "cmd.log", "vm.json"):
+        for name in ("console.log", "dmesg.log", "cmd.log", "machine.log", "vm.json"):
             if os.path.exists(os.path.join(out, name)):
                 os.unlink(os.path.join(out, name))
         kernel = find_kernel()
