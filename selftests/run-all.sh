@@ -176,8 +176,9 @@ host_check() {
 
 # boot NUMBER OPTIONS PROGRAM[:CASES]...
 boot() {
-	local number=$1 out=$logs/boot-$1 status start program done_ options=() ram=''
-	IFS='|' read -ra options <<<"$2"
+	local number=$1 out=$logs/boot-$1 status start program done_ options=() ram='' again=${again:-}
+	local given=$2
+	IFS='|' read -ra options <<<"$given"
 	shift 2
 	# The kernel alone would need two minutes to say so.
 	if ((${RNET_DEADLINE:-0} && $(date +%s) + 60 > RNET_DEADLINE)); then
@@ -212,12 +213,19 @@ boot() {
 	done
 	status=${PIPESTATUS[0]}
 	[[ -z $ram ]] || rm -rf "$ram"
+	if ((status == 123)) && [[ ! $again ]]; then
+		# Nothing in the VM can bring that about; what had been found is found again.
+		mv "$out" "$out-broken" && mv "$out.log" "$out-broken.txt"
+		say "boot $number: the emulated machine broke down after $(($(date +%s) - start)) s, see $out-broken: once again"
+		again=1 boot "$number" "$given" "$@"
+		return
+	fi
 	if ((status == 126)) && ! grep -q "^not ok .*kernel's log" "$out.log"; then
 		# A complaint that came with no program: at the end, or fatal.
 		sed -i 's/^ok /not ok (the kernel complained in this boot) /' "$out.log"
 	fi
 	tally "$out.log" "boot $number"
-	((status == 0 || status == 126)) || result fail "boot $number: status $status (124: time limit, 125: no VM), see $out"
+	((status == 0 || status == 126)) || result fail "boot $number: status $status (123: the emulated machine broke down, 124: time limit, 125: no VM), see $out"
 	((status != 126)) || result fail "boot $number: the kernel complained, see $out"
 	for program in "$@"; do
 		done_=$(count_only "^# program ${program%%:*}: status" "$out.log")

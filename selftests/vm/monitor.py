@@ -8,6 +8,8 @@ import time
 
 # Seconds for an answer.
 PATIENCE = 10
+# The flag of a CPU that takes interrupts.
+IF = 0x200
 # How often the CPUs are looked at: one that stands still looks the same twice.
 TURNS = 2
 
@@ -60,6 +62,27 @@ def one(pattern, text):
     return found.group(1).strip() if found else "not told"
 
 
+def broken(text):
+    """Why no CPU of this machine.log can go on by itself, if that is the emulator's doing; else nothing.
+
+    A CPU that is halted with interrupts on takes one that waits for it. A timer that has run down was an interrupt, which sets
+    the timer again: a kernel that keeps interrupts off too long has it waiting, and does not count.
+    """
+    looks = {}
+    for line in text.splitlines():
+        number, _, rest = line.partition(": ")
+        looks.setdefault(number, []).append(rest)
+    for number, seen in looks.items():
+        if len(seen) != TURNS or not number.startswith("CPU "):
+            continue
+        if all("HLT=1" in look and int(one(r"RFL=(\w+)", look), 16) & IF and not look.endswith("waiting: (none)") for look in seen):
+            return "%s sleeps, and is not woken by the interrupt that waits for it" % number
+        if len({one(r"(initial_count = [1-9]\d* current_count = 0);", look) for look in seen} - {"not told"}) == 1 and all(
+                "current_count = 0; in service: (none); waiting: (none)" in look for look in seen):
+            return "the timer of %s has run down, and its interrupt has not come" % number
+    return ""
+
+
 def describe(sock, out):
     """machine.log in a directory, once: what QEMU knows of the CPUs. Where QEMU itself hangs, its monitor does not answer."""
     path = os.path.join(out, "machine.log")
@@ -73,3 +96,12 @@ def describe(sock, out):
                 print(*monitor.cpus(), sep="\n", file=file, flush=True)
         except (OSError, ValueError) as error:
             print("QEMU's monitor did not answer: %s" % error, file=file)
+
+
+def backtrace(sock):
+    """A VM that hangs says where: an NMI makes it panic with a backtrace."""
+    try:
+        Monitor(sock).ask("inject-nmi")
+        time.sleep(3)
+    except (OSError, ValueError):
+        pass

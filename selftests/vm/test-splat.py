@@ -11,6 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import monitor  # noqa: E402
 import splat  # noqa: E402
 
 COMPLAINTS = """
@@ -128,6 +129,38 @@ def wrong_find():
     return [] if [(kind, number) for kind, number, _ in hits] == [("refcount", 2)] else [str(hits)]
 
 
+# What QEMU says of a CPU: (flags, halted, timer, in service, waiting), twice; whether the emulator broke down.
+RUNNING, HALTED = ("00000246", 0), ("00000246", 1)
+LOOKS = [
+    ((RUNNING, "500 current_count = 20", "(none)", "(none)"), (RUNNING, "700 current_count = 30", "(none)", "(none)"), False),
+    ((HALTED, "500 current_count = 20", "(none)", "(none)"), (HALTED, "500 current_count = 10", "(none)", "(none)"), False),
+    # No timer at all; an interrupt that has just come; one that is being handled; interrupts that are off.
+    ((HALTED, "0 current_count = 0", "(none)", "(none)"), (HALTED, "0 current_count = 0", "(none)", "(none)"), False),
+    ((HALTED, "500 current_count = 0", "(none)", "(none)"), (HALTED, "900 current_count = 0", "(none)", "(none)"), False),
+    ((RUNNING, "500 current_count = 0", "236", "(none)"), (RUNNING, "500 current_count = 0", "236", "(none)"), False),
+    ((("00000046", 0), "500 current_count = 0", "(none)", "236"), (("00000046", 0), "500 current_count = 0", "(none)", "236"), False),
+    ((("00000046", 1), "500 current_count = 0", "(none)", "236"), (("00000046", 1), "500 current_count = 0", "(none)", "236"), False),
+    ((RUNNING, "500 current_count = 0", "(none)", "(none)"), (RUNNING, "500 current_count = 0", "(none)", "(none)"), True),
+    ((HALTED, "500 current_count = 0", "(none)", "(none)"), (HALTED, "500 current_count = 0", "(none)", "(none)"), True),
+    ((HALTED, "500 current_count = 20", "(none)", "34 236"), (HALTED, "500 current_count = 0", "(none)", "34 236"), True),
+]
+
+
+def wrong_machines():
+    """What is judged wrongly, as the second of two CPUs."""
+    wrong = []
+    for *looks, broken in LOOKS:
+        lines = []
+        for (flags, halted), *rest in looks:
+            lines += ["CPU 0: RSP=0 RIP=0 RFL=00000246 CPL=0 HLT=1; timer: initial_count = 9 current_count = 7; in service: (none); waiting: (none)",
+                      "CPU 1: RSP=0 RIP=0 RFL=%s CPL=0 HLT=%d; timer: initial_count = %s; in service: %s; waiting: %s" % (flags, halted, *rest)]
+        if bool(monitor.broken("\n".join(lines))) != broken:
+            wrong.append("%s" % looks)
+    if monitor.broken("") or monitor.broken("QEMU's monitor did not answer: timed out"):
+        wrong.append("no answer")
+    return wrong
+
+
 def main():
     """All of the table, as KTAP."""
     tests = [
@@ -136,6 +169,7 @@ def main():
         ("every pattern is needed", idle_patterns()),
         ("taint flags of complaints only", wrong_taint()),
         ("a log is searched by line", wrong_find()),
+        ("a machine that broke down is told from a kernel that hangs", wrong_machines()),
     ]
     print("KTAP version 1\n1..%d" % len(tests))
     failed = 0

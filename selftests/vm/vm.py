@@ -21,7 +21,9 @@ import qemu
 import splat
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TIME_LIMIT, HARNESS, SPLAT = 124, 125, 126
+MACHINE, TIME_LIMIT, HARNESS, SPLAT = 123, 124, 125, 126
+# What a kernel says whose CPU has stopped.
+STALLS = ("RCU stall", "lockup", "workqueue")
 # Seconds until the first program of ours runs (4 to 15 on a quiet machine), and how often to try.
 SLOW = float(os.environ.get("RNET_SLOW", "1"))
 START_LIMIT = {"vm": 60 * SLOW, "exact": 150 * SLOW}
@@ -185,16 +187,6 @@ def copy_output(source, path):
                 pass
 
 
-def ask_for_backtrace(sock, out):
-    """A VM that hangs says where: an NMI makes it panic with a backtrace; and QEMU what it knows."""
-    monitor.describe(sock, out)
-    try:
-        monitor.Monitor(sock).ask("inject-nmi")
-        time.sleep(3)
-    except (OSError, ValueError):
-        pass
-
-
 def ended(process, out, limit, sock):
     """Waits until QEMU ends; not longer than the limit. When the kernel says that something hangs, QEMU is asked why."""
     console = os.path.join(out, "console.log")
@@ -208,9 +200,11 @@ def ended(process, out, limit, sock):
                 return False
         if not asked and os.path.exists(console) and os.path.getsize(console) != size:
             size = os.path.getsize(console)
-            asked = any(kind in ("RCU stall", "lockup") for kind, _, _ in splat.find(read(console)))
+            asked = any(kind in STALLS for kind, _, _ in splat.find(read(console)))
             if asked:
                 monitor.describe(sock, out)
+                if monitor.broken(read(os.path.join(out, "machine.log"))):
+                    return False
 
 
 class NoStart(Exception):
@@ -275,7 +269,8 @@ def boot(opts, out, kernel, image, directory):
             process.wait()
         elif not ended(process, out, opts.time_limit, ours):
             timed_out = True
-            ask_for_backtrace(ours, out)
+            monitor.describe(ours, out)
+            monitor.backtrace(ours)
     finally:
         died = -min(process.poll() or 0, 0)
         process.kill()
@@ -305,7 +300,7 @@ def complaints(opts, out, timed_out):
         for kind, number, line in splat.find(log):
             text = re.sub(r"^(?:<\d+>)?\[[^]]*\](?:\[[^]]*\])? ?", "", line)
             if timed_out and "panic" in line and "NMI" in line:
-                continue  # our own ask_for_backtrace
+                continue  # our own monitor.backtrace()
             if wanted and wanted.search(line):
                 found = True
             elif text not in seen:
@@ -331,8 +326,12 @@ def judge(opts, out, timed_out, died):
     lines, found = complaints(opts, out, timed_out)
     for line in lines[:20]:
         say("kernel complaint: " + line)
-    for line in read(os.path.join(out, "machine.log")).splitlines():
+    machine = read(os.path.join(out, "machine.log"))
+    for line in machine.splitlines():
         say("the machine then: " + line)
+    if timed_out and monitor.broken(machine) and all(line.startswith(STALLS) for line in lines):
+        say("the emulated machine is broken: %s; run it again" % monitor.broken(machine))
+        return MACHINE
     if lines:
         say("the kernel complained (%d lines); all of it is in %s/console.log and dmesg.log" % (len(lines), out))
         return SPLAT
