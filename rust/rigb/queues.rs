@@ -33,6 +33,11 @@ pub(crate) const QUEUES: usize = 16;
 /// The packet buffer for received frames, in bytes.
 const PACKET_BUFFER: u32 = 64 << 10;
 
+const USEC_PER_SEC: u64 = 1_000_000;
+
+/// So many frames are to share an interrupt.
+const SHARE: u64 = 8;
+
 /// An entry of the vector table is valid.
 const IVAR_VALID: u32 = 0x80;
 
@@ -135,17 +140,21 @@ pub(crate) fn spread(io: &Mmio, rss: &Rss) {
 
 /// How far apart interrupts should be under a load, in microseconds.
 pub(crate) fn interval(emulated: bool, load: &Load) -> u32 {
-    // Who waits for an answer is to get it at once, and large frames come in bundles anyway.
-    if !load.one_way || load.rate < 20_000 {
-        return 0;
-    }
-    match (emulated, load.bytes > 512) {
-        (false, _) => 50,
+    let (shortest, longest) = match (emulated, load.bytes > 512) {
+        (false, _) => (50, 50),
         // QEMU sends a second message for each that it holds back, and both are exits of a virtual
         // machine: many frames have to share them.
-        (true, false) => 200,
-        (true, true) => 0,
+        (true, false) => (200, 800),
+        // Large frames come in bundles anyway.
+        (true, true) => return 0,
+    };
+    let gap = USEC_PER_SEC.checked_div(load.rate).unwrap_or(USEC_PER_SEC);
+    // Who waits for an answer is to get it at once; and where not even two frames come in that time,
+    // each would wait in vain.
+    if !load.one_way || gap > longest / 2 {
+        return 0;
     }
+    gap.saturating_mul(SHARE).clamp(shortest, longest) as u32
 }
 
 /// Says which vector is whose. Sent packets interrupt only with `transmit`. Returns the vectors of

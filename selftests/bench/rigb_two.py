@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """rigb_two.py [--row N] [--runs N]: rigb against igb with a CPU for each end, by the clock on the wall.
 
-For the vm lane: selftests/bench/run.sh --rigb-two. A process on CPU 0 is at one port, one on CPU 1 at the other. What
-another program on the machine takes away is in it, so both drivers are measured in turn and many times; a difference
+For the vm lane: selftests/bench/run.sh --rigb-two. A process on CPU 0 is at one port, one on CPU 1 at the other, and so are
+the ports' interrupts. What another program on the machine takes away is in it, so both drivers are measured in turn and many times; a difference
 that is smaller than the spread says nothing. rigb.py counts instructions, which are exact.
 """
 
@@ -19,6 +19,7 @@ import signal
 import statistics
 import time
 
+import kernel
 import ktap
 import net
 import port
@@ -60,7 +61,7 @@ def wait_for(found, number):
 def stream(pair):
     """TCP, in writes of 64 KiB: frames of 1448 bytes of payload."""
     one, other = pair.tcp()
-    block, count = bytes(1 << 16), 400
+    block, count = bytes(1 << 16), 1200
 
     def read(found):
         while True:
@@ -116,10 +117,18 @@ HOW = {rigb.stream: stream, rigb.round_trips: round_trips, rigb.datagrams: datag
 ROWS = [(name, drivers, HOW.get(work, work)) for name, drivers, work in rigb.ROWS]
 
 
+def place(pair):
+    """The interrupts of each port to the CPU of its end: which queue, and so which CPU, a flow gets is chance otherwise."""
+    for end, device in enumerate(pair.devices):
+        for number in os.listdir("%s/devices/%s/msi_irqs" % (port.PCI, device)):
+            kernel.write("/proc/irq/%s/smp_affinity_list" % number, "%d" % (OTHER if end else 0))
+
+
 def measure(drivers, work):
     """(nanoseconds, interrupts) for one packet; the first run is for warming up."""
     net.pin(0)
     pair = ready(drivers)
+    place(pair)
     time.sleep(1)
     work(pair)
     before = interrupts(pair)

@@ -83,6 +83,40 @@ def coalescing_works():
 
 
 @ktap.case(limit=120)
+def adapts():
+    """While small datagrams come fast, interrupts are 200 to 800 us apart; as soon as somebody waits for answers, not any more."""
+    pair = port.Pair("rigb-igb")
+    registers = forge.Registers(pair.devices[0])
+    # So that all of it is on one vector.
+    pair.run(0, "ethtool -L %s combined 1")
+    pair.wait_link()
+
+    def apart():
+        # QEMU takes four times as long as the register says.
+        return max(registers.read(EITR + 4 * vector) for vector in range(3))
+    sender, receiver = pair.udp(source=1)
+    with sender, receiver:
+        start = time.monotonic()
+        for _ in range(80):
+            for _ in range(100):
+                sender.send(b"x" * 60)
+            for _ in range(100):
+                receiver.recv(100)
+        rate, usecs = 8000 / (time.monotonic() - start), apart()
+    ktap.note("%d datagrams a second: %d us" % (rate, usecs))
+    if rate < 8000 and not usecs:
+        raise ktap.Skip("no flood on this machine: %d datagrams a second" % rate)
+    ktap.check(200 <= usecs <= 800, "%d us for %d datagrams a second" % (usecs, rate))
+    one, other = pair.tcp()
+    with one, other:
+        for _ in range(200):
+            one.sendall(b"x")
+            other.sendall(net.read_exactly(other, 1))
+            net.read_exactly(one, 1)
+    ktap.equal("us after 200 answers", apart(), 0)
+
+
+@ktap.case(limit=120)
 def pause():
     """PAUSE by force, in the device's register, and negotiated; what cannot be together is refused."""
     pair = port.Pair("rigb-igb")
