@@ -140,6 +140,11 @@ __rnet_helper void rnet_helper_skb_gso_prepare(struct sk_buff *skb, bool v4, boo
 				     (__force __wsum)htonl(paylen));
 }
 
+__rnet_helper bool rnet_helper_skb_vlan_tagged(const struct sk_buff *skb)
+{
+	return skb_vlan_tagged(skb);
+}
+
 __rnet_helper u64 rnet_helper_vlan_features_check(struct sk_buff *skb, u64 features)
 {
 	return vlan_features_check(skb, features);

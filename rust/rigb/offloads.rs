@@ -7,10 +7,7 @@ use rnet::{
     prelude::*, //
 };
 
-use crate::{
-    desc,
-    port::Port, //
-};
+use crate::desc;
 
 /// Offloads that can be switched.
 const SWITCHABLE: Features = Features::SG
@@ -66,15 +63,12 @@ pub(crate) fn fix(wanted: Features) -> Features {
     }
 }
 
-impl Port {
-    /// How far the network header may be from the start of the frame, in bytes.
-    #[inline]
-    pub(crate) fn max_network(&self) -> u32 {
-        if self.emulated {
-            // QEMU looks for the headers behind one tag at most.
-            14 + 4
-        } else {
-            desc::MAX_NETWORK
-        }
+/// How far the network header may be from the start of the frame, in bytes.
+pub(crate) const fn max_network(emulated: bool) -> u32 {
+    if emulated {
+        // QEMU looks for the headers behind one tag at most.
+        14 + 4
+    } else {
+        desc::MAX_NETWORK
     }
 }

@@ -70,7 +70,7 @@ impl Port {
                 });
             }
         }
-        let (skb, offload) = match skb.offload(self.max_network(), desc::MAX_TRANSPORT) {
+        let (skb, offload) = match skb.offload(self.max_network, desc::MAX_TRANSPORT) {
             Wanted::Nothing(skb) => (skb, None),
             Wanted::Offload(skb, offload) => (skb, Some(offload)),
             Wanted::Dropped(gone) => return Xmit::Taken(gone),

@@ -68,6 +68,8 @@ const QEMU: pci::Id = pci::Id {
 /// The data of a port.
 pub(crate) struct Port {
     pub(crate) emulated: bool,
+    /// How far the network header may be from the start of the frame, in bytes.
+    pub(crate) max_network: u32,
     address: Option<[u8; 6]>,
     /// The length of the EEPROM.
     nvm_words: u32,
@@ -145,6 +147,7 @@ impl nic::Driver for Port {
         link.apply(&hw)?;
         Ok(Self {
             emulated: hw.emulated,
+            max_network: offloads::max_network(hw.emulated),
             address,
             nvm_words: hw.nvm_words()?,
             wakes: hw.wakes()?,
@@ -391,7 +394,7 @@ impl nic::Driver for Port {
 
     #[inline]
     fn features_check(&self, headers: &Headers, features: Features) -> Features {
-        headers.within(features, self.max_network(), desc::MAX_TRANSPORT)
+        headers.within(features, self.max_network, desc::MAX_TRANSPORT)
     }
 
     fn fix_features(&self, _dev: &Device, wanted: Features) -> Features {

@@ -320,8 +320,7 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: The packet is the core's and valid; this is in its transmit path, with RCU held,
         // on a registered device of `T`.
         unsafe {
-            // With this callback the core leaves out its own: no checksums behind several tags.
-            let features = nb::vlan_features_check(skb, features);
+            let features = Headers::tags_checked(skb, features);
             if !nb::skb_csum_partial(skb) {
                 return features;
             }

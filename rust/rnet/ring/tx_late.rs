@@ -120,14 +120,12 @@ impl Late {
     ///
     /// `napi` must stay allocated while the returned value exists.
     pub(super) unsafe fn new(napi: NonNull<nb::napi_struct>) -> Result<Pin<KBox<Self>>> {
-        let this = KBox::pin(
-            Self {
-                timer: Opaque::zeroed(),
-                napi,
-                running: Opaque::new(0),
-            },
-            GFP_KERNEL,
-        )?;
+        // The memory first: a value without a timer must not be dropped.
+        let this = KBox::into_pin(KBox::<Self>::new_uninit(GFP_KERNEL)?.write(Self {
+            timer: Opaque::zeroed(),
+            napi,
+            running: Opaque::new(0),
+        }));
         // INVARIANT: `timer` is set up here.
         // SAFETY: Pinned, and cancelled when it is dropped.
         unsafe { nb::hrtimer_setup(this.timer.get(), Some(Self::expired)) };

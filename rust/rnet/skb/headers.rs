@@ -20,6 +20,29 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// With `ndo_features_check` the core leaves out its own check: no checksums behind several tags.
+    ///
+    /// # Safety
+    ///
+    /// `skb` must be valid, and in the core's transmit path.
+    #[inline(always)]
+    pub(crate) unsafe fn tags_checked(skb: *mut nb::sk_buff, features: u64) -> u64 {
+        #[cold]
+        #[inline(never)]
+        unsafe fn tagged(skb: *mut nb::sk_buff, features: u64) -> u64 {
+            // SAFETY: By the requirement of the function around it.
+            unsafe { nb::vlan_features_check(skb, features) }
+        }
+        // SAFETY: By the requirement.
+        unsafe {
+            if nb::skb_vlan_tagged(skb) {
+                tagged(skb, features)
+            } else {
+                features
+            }
+        }
+    }
+
     /// # Safety
     ///
     /// `skb` must be valid, with a checksum to be written.
@@ -34,9 +57,9 @@ impl Headers {
             )
         };
         Self {
-            // What is before the packet's start is nowhere near.
-            network_offset: u32::try_from(network).unwrap_or(u32::MAX),
-            network_len: u32::try_from(start.wrapping_sub(network)).unwrap_or(u32::MAX),
+            // What is before the packet's start is nowhere near: a negative number is a large one.
+            network_offset: network as u32,
+            network_len: start.wrapping_sub(network) as u32,
             encapsulated,
         }
     }
