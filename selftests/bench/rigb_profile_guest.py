@@ -15,7 +15,7 @@ import rigb
 
 OUT = pathlib.Path("/out")
 # First those that show how many come, then those that are counted: more of pktgen's, as to start it takes as much as some hundred.
-FIRST, PACKETS, OF_PKTGEN = 300, 400, 3000
+FIRST, PACKETS, OF_PKTGEN = 300, 400, 1500
 
 
 def main():
