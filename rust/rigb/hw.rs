@@ -7,11 +7,21 @@ use kernel::time::{
     Delta, //
 };
 use rnet::{
-    mmio::Mmio,
+    mmio::{
+        Mmio,
+        RegisterArray, //
+    },
+    pci,
     prelude::*, //
 };
 
 use crate::regs::*;
+
+/// QEMU's subsystem: its model of the chip, whose quirks are dealt with only there.
+const QEMU: pci::Id = pci::Id {
+    vendor: 0x1af4,
+    device: 0x1100,
+};
 
 /// The EEPROM, in the semaphores that the driver shares with the firmware.
 const SYNC_EEPROM: u32 = 1 << 0;
@@ -46,6 +56,16 @@ pub(crate) struct Hw<'a> {
     pub(crate) io: &'a Mmio,
     /// This is QEMU's model, which needs no waiting for what it does at once.
     pub(crate) emulated: bool,
+}
+
+impl<'a> Hw<'a> {
+    /// The chip that is being probed.
+    pub(crate) fn of(pci: &'a pci::Probe<'_>) -> Self {
+        Self {
+            io: pci.io(),
+            emulated: pci.device().subsystem() == QEMU,
+        }
+    }
 }
 
 impl Hw<'_> {
@@ -86,6 +106,10 @@ impl Hw<'_> {
             io.write_index(index, Mta::new(0));
             io.write_index(index, Uta::new(0));
             io.write_index(index, Vfta::new(0));
+        }
+        // These outlive a reset, as whoever had the device before left them.
+        for index in 0..Eitr::LEN {
+            io.write_index(index, Eitr::new(0));
         }
         io.update::<CtrlExt>(|ext| ext.with(CtrlExt::LINK_MODE, false) | CtrlExt::DRV_LOAD)?;
         // What PAUSE frames look like, as the standard has it.

@@ -59,12 +59,6 @@ use crate::{
     tests, //
 };
 
-/// QEMU's subsystem: its model of the chip, whose quirks are dealt with only there.
-const QEMU: pci::Id = pci::Id {
-    vendor: 0x1af4,
-    device: 0x1100,
-};
-
 /// The data of a port.
 pub(crate) struct Port {
     pub(crate) emulated: bool,
@@ -137,10 +131,7 @@ impl nic::Driver for Port {
     }
 
     fn probe(pci: &pci::Probe<'_>) -> Result<Self> {
-        let hw = Hw {
-            io: pci.io(),
-            emulated: pci.device().subsystem() == QEMU,
-        };
+        let hw = Hw::of(pci);
         hw.reset()?;
         let address = if hw.nvm_valid()? { hw.address()? } else { None };
         let link = Link::new();

@@ -27,6 +27,9 @@ impl Headers {
     /// `skb` must be valid, and in the core's transmit path.
     #[inline(always)]
     pub(crate) unsafe fn tags_checked(skb: *mut nb::sk_buff, features: u64) -> u64 {
+        /// # Safety
+        ///
+        /// As for the function around it.
         #[cold]
         #[inline(never)]
         unsafe fn tagged(skb: *mut nb::sk_buff, features: u64) -> u64 {
