@@ -34,6 +34,7 @@ PKG_PROGRAMS=(
 # On demand (selftests/upstream): what the kernel's own tests are built with and call.
 PKG_UPSTREAM=(
 	libnuma-dev libcap-dev libmnl-dev iptables netcat-openbsd psmisc python3-yaml
+	netsniff-ng # mausezahn
 )
 
 # On demand (scripts/tools.sh): what the programs in tools/ are built with.

@@ -9,11 +9,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 # pylint: disable=wrong-import-position
 import json
 import socket
+import struct
 import threading
 
 import kernel
 import ktap
 import net
+import netlink
 import port
 import tools
 
@@ -131,6 +133,47 @@ def tunnels(kind):
     again = stream(pair, ADDRESSES)
     ktap.check(max(again) <= 20, "segments were sent again: %r" % again)
     no_worse(before, [pair.statistics(end) for end in (0, 1)])
+
+
+NETDEV_CMD_QSTATS_GET, NETDEV_A_QSTATS_IFINDEX = 12, 1
+TX_PACKETS, GSO_PACKETS, GSO_WIRE_PACKETS, GSO_WIRE_BYTES = 10, 28, 30, 31
+
+
+def queue_statistics(pair, end):
+    """What netdev-genl says of all queues of a port."""
+    with pair.side(end):
+        genl = netlink.Socket(netlink.NETLINK_GENERIC)
+        index = netlink.attribute(NETDEV_A_QSTATS_IFINDEX, socket.if_nametoindex(port.NAMES[end]))
+        answers, error = genl.ask(genl.family("netdev"), netlink.genl(NETDEV_CMD_QSTATS_GET, index), dump=True)
+    ktap.equal("the answers, an error", (len(answers), error), (1, ""))
+    # 64 bits where 32 do not suffice.
+    return {kind: struct.unpack("Q" if len(value) == 8 else "I", value)[0] for kind, value in netlink.attributes(answers[0][4:])}
+
+
+@ktap.case(("on", "off"), limit=120)
+def counted(tso):
+    """netdev-genl says how many frames the port has made of how many packets; igb has received them."""
+    pair = port.Pair("rigb-igb")
+    pair.run(0, "ethtool -K %s tso " + tso)
+    pair.run(1, "ethtool -G %s rx 4096")
+    pair.wait_link()
+    pair.ping()
+    before, theirs, size = queue_statistics(pair, 0), pair.statistics(1)["rx_packets"], 2 << 20
+    stream(pair, port.V4, size=size)
+    # Sent packets are counted when the ring is cleaned.
+    pair.ping()
+    after, theirs = queue_statistics(pair, 0), pair.statistics(1)["rx_packets"] - theirs
+    sent, packets, frames, octets = (after[kind] - before[kind] for kind in (TX_PACKETS, GSO_PACKETS, GSO_WIRE_PACKETS, GSO_WIRE_BYTES))
+    ktap.note("%d frames, %d received; %d of %d packets, with %d bytes" % (sent, theirs, frames, packets, octets))
+    ktap.check(abs(sent - theirs) <= 8, "%d frames sent, %d received" % (sent, theirs))
+    if tso == "off":
+        ktap.equal("segmented", (packets, frames, octets), (0, 0, 0))
+        return
+    # Headers of Ethernet, IPv4, TCP with a time stamp.
+    payload = octets - frames * (14 + 20 + 32)
+    ktap.check(0.9 * size <= payload <= size * 1.1, "%d bytes of %d were segmented" % (payload, size))
+    ktap.check(0.9 * payload / 1448 <= frames <= sent, "%d frames of %d bytes" % (frames, payload))
+    ktap.check(frames / 46 <= packets <= frames / 2, "%d packets for %d frames" % (packets, frames))
 
 
 @ktap.case(limit=120)

@@ -23,7 +23,7 @@ import tools  # pylint: disable=wrong-import-position
 
 TREE = "/tmp/ports"
 TESTS = TREE + "/tools/testing/selftests/drivers/net/"
-LIMIT = int(os.environ.get("RNET_PORTS_LIMIT", "240"))
+LIMIT = int(os.environ.get("RNET_PORTS_LIMIT", "600"))
 
 
 def bind(driver):
@@ -52,7 +52,8 @@ def bind(driver):
 def run(test, log):
     """The exit status of one test."""
     env = dict(os.environ, NETIF="p0", LOCAL_V4=port.V4[0], REMOTE_V4=port.V4[1], LOCAL_V6=port.V6[0],
-               REMOTE_V6=port.V6[1], REMOTE_TYPE="netns", REMOTE_ARGS="remote")
+               REMOTE_V6=port.V6[1], REMOTE_TYPE="netns", REMOTE_ARGS="remote",
+               PATH=TREE + "/bin:" + os.environ["PATH"])
     path = TESTS + test
     command = [sys.executable, path] if test.endswith(".py") else [path]
     return guest.run(command, log, os.path.dirname(path), LIMIT, env)
@@ -60,10 +61,14 @@ def run(test, log):
 
 def main():
     """All tests, each on both."""
-    os.makedirs(TREE)
+    os.makedirs(TREE + "/bin")
+    os.symlink(os.path.join(HERE, "ethtool_json.py"), TREE + "/bin/ethtool")
     subprocess.run(["tar", "-xf", "/out/ports.tar", "-C", TREE], check=True)
     kernel.need_module("rigb")
     tools.attempt("modprobe igb")
+    # netpoll_basic.py expects its directory to be there.
+    tools.attempt("modprobe netconsole")
+    tools.attempt("mount -t configfs none /sys/kernel/config")
     seen = guest.complaints()
     with open("/out/results.jsonl", "w", encoding="utf-8") as results:
         for number, test in enumerate(sys.argv[1:]):

@@ -31,10 +31,26 @@ fn add_rx(to: &mut nb::netdev_queue_stats_rx, from: &RxStats) {
     }
 }
 
+/// The caller has filled all of them with what stands for "unknown".
+fn clear_rx(stats: &mut nb::netdev_queue_stats_rx) {
+    (stats.packets, stats.bytes) = (0, 0);
+    (stats.alloc_fail, stats.csum_bad) = (0, 0);
+}
+
+fn clear_tx(stats: &mut nb::netdev_queue_stats_tx) {
+    (stats.packets, stats.bytes) = (0, 0);
+    (stats.hw_gso_packets, stats.hw_gso_wire_packets) = (0, 0);
+    stats.hw_gso_wire_bytes = 0;
+    (stats.stop, stats.wake) = (0, 0);
+}
+
 fn add_tx(to: &mut nb::netdev_queue_stats_tx, from: &TxStats) {
     let fields = [
         (&mut to.packets, from.packets.get()),
         (&mut to.bytes, from.bytes.get()),
+        (&mut to.hw_gso_packets, from.segmented.get()),
+        (&mut to.hw_gso_wire_packets, from.segments.get()),
+        (&mut to.hw_gso_wire_bytes, from.segment_bytes.get()),
         (&mut to.stop, from.stopped.get()),
         (&mut to.wake, from.woken.get()),
     ];
@@ -59,8 +75,7 @@ impl<D: Driver> Table<D> {
         let (core, stats) = unsafe { (netdev::data::<Core<D>>(dev), &mut *stats) };
         let queue = usize::try_from(queue).unwrap_or(usize::MAX);
         if let Some(from) = core.nic().queue_stats().rx().nth(queue) {
-            // The caller has filled them with what stands for "unknown".
-            (stats.packets, stats.bytes, stats.alloc_fail, stats.csum_bad) = (0, 0, 0, 0);
+            clear_rx(stats);
             add_rx(stats, from);
         }
     }
@@ -74,7 +89,7 @@ impl<D: Driver> Table<D> {
         let (core, stats) = unsafe { (netdev::data::<Core<D>>(dev), &mut *stats) };
         let queue = usize::try_from(queue).unwrap_or(usize::MAX);
         if let Some(from) = core.nic().queue_stats().tx().nth(queue) {
-            (stats.packets, stats.bytes, stats.stop, stats.wake) = (0, 0, 0, 0);
+            clear_tx(stats);
             add_tx(stats, from);
         }
     }
@@ -95,8 +110,8 @@ impl<D: Driver> Table<D> {
                 nb::netdev_real_num_tx_queues(dev) as usize,
             )
         };
-        (rx.packets, rx.bytes, rx.alloc_fail, rx.csum_bad) = (0, 0, 0, 0);
-        (tx.packets, tx.bytes, tx.stop, tx.wake) = (0, 0, 0, 0);
+        clear_rx(rx);
+        clear_tx(tx);
         let nic = core.nic();
         nic.queue_stats()
             .rx()

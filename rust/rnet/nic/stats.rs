@@ -19,6 +19,12 @@ pub struct TxStats {
     pub packets: Count,
     /// Bytes sent, after segmentation.
     pub bytes: Count,
+    /// Packets that the device has segmented.
+    pub segmented: Count,
+    /// Frames that came of them.
+    pub segments: Count,
+    /// Their bytes, with the headers of each.
+    pub segment_bytes: Count,
     /// Packets dropped: they could not be mapped or prepared.
     pub dropped: Count,
     /// How often the queue was stopped because the ring was full.
@@ -27,6 +33,15 @@ pub struct TxStats {
     pub woken: Count,
     /// How often the device was told.
     pub doorbells: Count,
+}
+
+impl TxStats {
+    /// A packet was sent that is several frames on the wire.
+    pub(crate) fn count_segments(&self, frames: u32, bytes: u32) {
+        self.segmented.add(1);
+        self.segments.add(frames.into());
+        self.segment_bytes.add(bytes.into());
+    }
 }
 
 /// Of a receive queue.

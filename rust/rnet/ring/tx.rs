@@ -338,6 +338,9 @@ impl<D: Descriptor> Drop for TxRing<D> {
             if sent {
                 self.stats.packets.add(packets.into());
                 self.stats.bytes.add(bytes.into());
+                if packets > 1 {
+                    self.stats.count_segments(packets, bytes);
+                }
             }
             // SAFETY: The ring owned it.
             unsafe {

@@ -210,7 +210,11 @@ impl<D: Descriptor> Cleaner<'_, D> {
                     (*slot).content = Content::Nothing;
                     (content, ring.after(at), (*slot).bytes, (*slot).packets)
                 } else {
-                    ring.take(at)
+                    let (content, after, bytes, packets) = ring.take(at);
+                    if packets > 1 {
+                        ring.stats.count_segments(packets, bytes);
+                    }
+                    (content, after, bytes, packets)
                 }
             };
             // SAFETY: The ring owned it. By the requirement this is the right context.
