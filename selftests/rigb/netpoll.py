@@ -7,18 +7,24 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 # pylint: disable=wrong-import-position
+import contextlib
 import re
+import signal
 import socket
+import struct
 import threading
 import time
 
 import bpf
 import kernel
 import ktap
+import net
 import port
 import tools
-from viewed import SWAP, Seen, for_ours
+from viewed import KIND, SWAP, Seen, for_ours
 
+TRACE = "/sys/kernel/tracing/instances/rnet"
+PACKET_QDISC_BYPASS = 20
 LINES = 300
 SAID, HEARD = 6665, 6666
 
@@ -54,6 +60,7 @@ class Console:
     def __exit__(self, *_):
         self.stop.set()
         self.thread.join()
+        self.listener.close()
         kernel.write("/proc/sys/kernel/printk", self.levels[0])
         kernel.write("/proc/sys/kernel/printk_devkmsg", self.levels[1] + "\n")
         tools.run("modprobe -r netconsole")
@@ -115,6 +122,75 @@ def beside_programs():
     pair.attach(None)
     pair.wait_link()
     pair.ping()
+
+
+class Polls:
+    """The core's own trace of polls without a budget, while it is entered: what they claim to have received."""
+
+    def __enter__(self):
+        if not os.path.isdir(TRACE):
+            try:
+                os.mkdir(TRACE)
+            except OSError as error:
+                raise ktap.Skip("no tracing: %s" % error) from error
+        kernel.write(TRACE + "/events/napi/napi_poll/filter", "budget == 0")
+        kernel.write(TRACE + "/events/napi/napi_poll/enable", "1")
+        return self
+
+    def works(self):
+        """Until now, one number for each poll of a port of ours."""
+        found = re.findall(r"napi_poll: .* for device (\S+) work (\d+) budget 0", kernel.read(TRACE + "/trace"))
+        return [int(work) for device, work in found if device == port.NAMES[0]]
+
+    def __exit__(self, *_):
+        kernel.write(TRACE + "/events/napi/napi_poll/enable", "0")
+        os.rmdir(TRACE)
+
+
+@contextlib.contextmanager
+def flood(pair, end):
+    """A process that sends frames out of a port as fast as it can, past the queueing discipline."""
+    sock = pair.socket(end, socket.AF_PACKET, socket.SOCK_RAW)
+    sock.setsockopt(net.SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+    sock.bind((port.NAMES[end], 0))
+    frame = b"\xff" * 6 + bytes.fromhex(pair.link(end)["address"].replace(":", "")) + struct.pack("!H", KIND) + bytes(200)
+    child = os.fork()
+    if not child:
+        while True:
+            try:
+                sock.send(frame)
+            except OSError:
+                pass
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        sock.close()
+
+
+@ktap.case(limit=200)
+def without_budget():
+    """Whoever waits for the queue has the port polled without a budget: it receives nothing there, and goes on."""
+    tools.need("NETCONSOLE")
+    pair = port.Pair("rigb-rigb")
+    pair.run(0, "ethtool -L %s combined 1")
+    pair.wait_link()
+    pair.ping()
+    with flood(pair, 0), flood(pair, 1), Console(pair) as console, Polls() as polls:
+        deadline, number = time.monotonic() + 20 * ktap.SLOW, 0
+        while time.monotonic() < deadline and len(polls.works()) < 20:
+            console.say(range(number, number + 20))
+            number += 20
+        works = polls.works()
+    ktap.note("%d lines, %d polls without a budget" % (number, len(works)))
+    ktap.equal("received without a budget", sum(works), 0)
+    pair.ping()
+    with Console(pair) as console:
+        console.say([number])
+        ktap.wait_for("a line after that", lambda: number in console.found, 20)
+    if not works:
+        raise ktap.Skip("nobody found the queue taken")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ tests=$out/tree/tools/testing/selftests
 build() {
 	local file
 	(cd "$src" && tar -c --exclude='*.o' tools/net/ynl/pyynl Documentation/netlink/specs \
-		tools/testing/selftests/{kselftest,net/lib,net/lib.sh,net/forwarding/lib.sh,drivers/net/{*.py,lib,hw,settings}}) |
+		tools/testing/selftests/{kselftest,net/lib,net/lib.sh,net/forwarding/{lib,tc_common}.sh,drivers/net/{*.py,lib,hw,settings}}) |
 		tar -x -C "$out/tree"
 	programs net/lib csum gro xdp_helper
 	programs drivers/net napi_id_helper so_txtime

@@ -23,11 +23,13 @@ import tools  # pylint: disable=wrong-import-position
 
 TREE = "/tmp/ports"
 TESTS = TREE + "/tools/testing/selftests/drivers/net/"
+# These get the names of both ports, in one namespace, and make devices of their own if they are told none.
+NAMED = ("hw/ethtool.sh", "hw/loopback.sh")
 LIMIT = int(os.environ.get("RNET_PORTS_LIMIT", "600"))
 
 
-def bind(driver):
-    """The port under test as p0 here, the other one as p1 in "remote"."""
+def bind(driver, test):
+    """The port under test as p0 here, the other one as p1 in "remote", or here as well."""
     ours, theirs = port.devices()[:2]
     for device in (ours, theirs):
         port.unbind(device)
@@ -38,6 +40,8 @@ def bind(driver):
         ktap.wait_for("the network device of " + device, lambda device=device: port.interface(device), 40)
         tools.run("ip link set dev %s down" % port.interface(device))
         tools.run("ip link set dev %s name %s" % (port.interface(device), name))
+    if test in NAMED:
+        return
     tools.run("ip link set dev p1 netns remote")
     for end, name, where in ((0, "p0", ""), (1, "p1", "ip netns exec remote ")):
         tools.run(where + "ip link set dev lo up")
@@ -53,9 +57,12 @@ def run(test, log):
     """The exit status of one test."""
     env = dict(os.environ, NETIF="p0", LOCAL_V4=port.V4[0], REMOTE_V4=port.V4[1], LOCAL_V6=port.V6[0],
                REMOTE_V6=port.V6[1], REMOTE_TYPE="netns", REMOTE_ARGS="remote",
+               NETIF_CREATE="no",
                PATH=TREE + "/bin:" + os.environ["PATH"])
     path = TESTS + test
     command = [sys.executable, path] if test.endswith(".py") else [path]
+    if test in NAMED:
+        command += ["p0", "p1"]
     return guest.run(command, log, os.path.dirname(path), LIMIT, env)
 
 
@@ -73,7 +80,7 @@ def main():
     with open("/out/results.jsonl", "w", encoding="utf-8") as results:
         for number, test in enumerate(sys.argv[1:]):
             for driver in ("igb", "rigb"):
-                bind(driver)
+                bind(driver, test)
                 log, start = "%02d-%s.log" % (number + 1, driver), time.monotonic()
                 status = run(test, "/out/" + log)
                 now = guest.complaints()
